@@ -1,0 +1,241 @@
+"""The command line: each command parses, calls one function and prints."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from autograder.errors import AutograderError, InstructorError, StudentError
+
+USAGE = 2
+OURS = 3
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+COURSE = click.option(
+    "--course", type=click.Path(path_type=Path), help="The folder that holds solutions/; else the nearest above here."
+)
+ISOLATION = click.option("--isolation", type=click.Choice(["require", "best", "off"]), default="require")
+DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+
+
+class Commands(click.Group):
+    """Turns our errors into one paragraph and an exit status: 2 for wrong usage, 3 for what is ours to mend."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AutograderError as error:
+            click.echo(f"autograder: {error}", err=True)
+            sys.exit(USAGE if isinstance(error, (InstructorError, StudentError)) else OURS)
+        except KeyboardInterrupt:
+            click.echo("\nStopped. What was graded is kept: the same command goes on from here.", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="attention-autograder")
+def main() -> None:
+    """Grade notebooks of a course unit on attention and Transformers."""
+
+
+@main.command()
+@click.argument("assignment")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for table, results and report.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Submissions at once; 0: one per processor.")
+@click.option("--gradebook", type=click.Path(path_type=Path), help="SQLite file; else gradebook.sqlite in --out.")
+@click.option("--log-json", is_flag=True, help="One JSON object per line on standard output instead of a table.")
+@DEVICE
+@ISOLATION
+@COURSE
+def grade(
+    assignment: str,
+    paths: tuple[Path, ...],
+    out: Path,
+    workers: int,
+    gradebook: Path | None,
+    log_json: bool,
+    device: str,
+    isolation: str,
+    course: Path | None,
+) -> None:
+    """Grade files, folders and archives of ASSIGNMENT. Run again, it goes on where it stopped.
+
+    Exit status: 0 every submission has a grade, 2 wrong usage, 3 something could not be graded for a reason of ours.
+    """
+    from autograder import batch
+
+    request = batch.Request(_course(course), assignment, paths, out, gradebook, workers, device, isolation)
+    _run_batch(request, log_json=log_json)
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True)
+@COURSE
+def demo(out: Path, course: Path | None) -> None:
+    """Make a small class, grade it for real, and write its report."""
+    import shutil
+
+    from autograder import batch
+    from autograder import course as courses
+    from autograder import demo as demos
+
+    root = _course(course)
+    assignment = courses.load(root, courses.names(root)[0])
+    submissions = out / "submissions"
+    shutil.rmtree(submissions, ignore_errors=True)
+    count = demos.make_class(assignment, submissions)
+    click.echo(f"A class of {count} students has handed in {assignment.title} ({submissions}).")
+    _run_batch(batch.Request(root, assignment.name, (submissions,), out, isolation="best"), log_json=False)
+
+
+@main.command()
+@click.argument("notebook", type=click.Path(path_type=Path))
+@click.option("--tests", type=click.Path(path_type=Path), help="test_public.py, or the folder it is in.")
+def check(notebook: Path, tests: Path | None) -> None:
+    """Run the public tests on your NOTEBOOK. Exit status: 0 if all pass, 1 if not."""
+    from autograder import selfcheck
+
+    report = selfcheck.check(notebook, tests)
+    click.echo(selfcheck.render(report))
+    sys.exit(0 if report.passed else 1)
+
+
+@main.command()
+@click.argument("assignments", nargs=-1)
+@click.option("--alone", is_flag=True, help="Every check in a worker of its own; the verdicts must not change.")
+@click.option("--watch", is_flag=True, help="Verify again whenever a file of the assignment changes.")
+@DEVICE
+@COURSE
+def verify(assignments: tuple[str, ...], alone: bool, watch: bool, device: str, course: Path | None) -> None:
+    """Prove ASSIGNMENTS (all by default): solution all points, stub none, every known mistake caught and named."""
+    from autograder import verify as proofs
+
+    root = _course(course)
+    manner = proofs.Manner(every_alone=alone, device=device)
+    names = _names(root, assignments)
+    good = _verify(root, names, manner)
+    while watch:
+        before = _stamps(root, names)
+        while _stamps(root, names) == before:
+            time.sleep(0.2)
+        click.clear()
+        good = _verify(root, names, manner)
+    sys.exit(0 if good else 1)
+
+
+@main.command()
+@click.argument("assignments", nargs=-1)
+@click.option("--check", is_flag=True, help="Write nothing; say what differs.")
+@COURSE
+def build(assignments: tuple[str, ...], check: bool, course: Path | None) -> None:
+    """Cut the student files of ASSIGNMENTS (all by default) from solutions/ into assignments/."""
+    from autograder import build as builder
+    from autograder import course as courses
+
+    root = _course(course)
+    found = []
+    for name in _names(root, assignments):
+        files = builder.build(courses.load(root, name))
+        if check:
+            found += builder.check(root, files)
+        else:
+            changed = builder.write(root, files)
+            click.echo(f"{name}: {', '.join(changed) if changed else 'up to date'}")
+    for sentence in found:
+        click.echo(sentence, err=True)
+    sys.exit(1 if found else 0)
+
+
+@main.command()
+def doctor() -> None:
+    """Show which isolation layers and devices can be used here, and how to get the others."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from autograder import engines
+    from autograder.errors import OperatorError
+    from autograder.sandbox import isolation
+
+    table = Table(show_header=True)
+    for heading in ("layer", "here", "what was found"):
+        table.add_column(heading)
+    for layer in isolation.survey():
+        table.add_row(layer.name, "yes" if layer.available else "no", layer.detail)
+    try:
+        table.add_row("device: cuda", "yes", f"works ({engines.find_device('cuda')})")
+    except OperatorError as error:
+        table.add_row("device: cuda", "no", str(error))
+    Console().print(table)
+    try:
+        click.echo(f"`grade` would use isolation: {isolation.choose('require').level}")
+    except OperatorError as error:
+        click.echo(f"`grade` would refuse: {error}")
+        sys.exit(OURS)
+
+
+def _run_batch(request: Any, *, log_json: bool) -> None:
+    from autograder import batch, reports
+    from autograder.progress import JsonLines, Screen
+
+    shown = JsonLines(sys.stdout) if log_json else Screen(request.assignment)
+    with shown:
+        graded = batch.grade(request, batch.Watcher(shown.started, shown.graded))
+    if not log_json:
+        from rich.console import Console
+
+        Console().print(reports.table(graded.grades))
+        click.echo(f"Report: {request.out / 'index.html'}    Table: {request.out / 'grades.csv'}")
+    if graded.pending:
+        click.echo(
+            f"{len(graded.pending)} could not be graded for a reason that is ours; their scores are pending. "
+            "Run the same command again to try them once more.",
+            err=True,
+        )
+        sys.exit(OURS)
+
+
+def _verify(root: Path, names: Iterable[str], manner: Any) -> bool:
+    from autograder import verify as proofs
+
+    good = True
+    for name in names:
+        began, count = time.monotonic(), 0
+        for proof in proofs.verify(root, name, manner):
+            count += 1
+            good = good and not proof.problem
+            points = f"{proof.grade.score or 0:g}/{proof.grade.max_score or 0:g}"
+            mark = "ok  " if not proof.problem else "FAIL"
+            click.echo(f"{mark} {name} {proof.kind:8} {proof.name:32} {points:>7} {proof.problem}")
+        click.echo(f"{name}: {count} graded in {time.monotonic() - began:.1f} s")
+    return good
+
+
+def _names(root: Path, wanted: tuple[str, ...]) -> list[str]:
+    from autograder import course as courses
+
+    known = courses.names(root)
+    for name in wanted:
+        if name not in known:
+            raise InstructorError(
+                f"there is no assignment {name!r} in {root / 'solutions'}: it has {', '.join(known)}."
+            )
+    return list(wanted) or known
+
+
+def _course(given: Path | None) -> Path:
+    from autograder import course as courses
+
+    return courses.find(given or Path.cwd())
+
+
+def _stamps(root: Path, names: Iterable[str]) -> dict[Path, int]:
+    files = (path for name in names for path in (root / "solutions" / name).rglob("*") if path.is_file())
+    return {path: path.stat().st_mtime_ns for path in files if "__pycache__" not in path.parts}
+
+
+if __name__ == "__main__":
+    main()

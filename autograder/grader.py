@@ -1,0 +1,324 @@
+"""One submission, one grade: runs its cells, has every check judged, and takes no point on one verdict alone."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from autograder import course, feedback, notebook
+from autograder.diagnosis import Diagnostician, Explanation
+from autograder.errors import UnreadableSubmission
+from autograder.judge import Bench, Finding, Judge
+from autograder.records import (
+    Assignment,
+    Cell,
+    Check,
+    CheckResult,
+    Entry,
+    Grade,
+    Isolation,
+    Outcome,
+    Status,
+    Submission,
+)  # fmt: skip
+from autograder.sandbox.spawn import Budget, Order, Usage, Worker, WorkerEnded, Zygote, ZygoteDied
+from autograder.sandbox.student import Conversation, Exchange, Student
+from autograder.sandbox.wire import Message
+
+MAX_CELLS_LOST = 3
+MAX_CELL_NOTES = 5
+LEAST_CPU = 1.0
+SPENT = "used all the CPU time that a submission may use"
+FATAL = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.CRASHED, Status.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is the same for every submission of a batch.
+
+    only: the checks to judge, all if empty.  every_alone: a fresh worker for each check.
+    """
+
+    assignment: Assignment
+    reference: ModuleType
+    device: torch.device
+    secret: bytes
+    isolation: Isolation
+    slot: int = 0
+    every_alone: bool = False
+    only: frozenset[str] = frozenset()
+
+
+class Grader:
+    """Grades submissions of one assignment, one after the other."""
+
+    def __init__(
+        self, setting: Setting, judge: Judge, start: Callable[[], Zygote], zygote: Zygote | None = None
+    ) -> None:
+        self.setting = setting
+        self.judge = judge
+        self.diagnostician = Diagnostician(setting.assignment, setting.reference)
+        self._start = start
+        self._zygote = zygote
+
+    def grade(self, entry: Entry) -> Grade:
+        """The grade of one file. Whatever is in it, this returns; a fault of ours gives Outcome.INTERNAL."""
+        began = time.monotonic()
+        try:
+            submission = notebook.extract(entry)
+        except UnreadableSubmission as error:
+            return self._unreadable(entry, str(error), time.monotonic() - began)
+        sitting = self._sit(submission)
+        return self._grade(submission, sitting, time.monotonic() - began)
+
+    def close(self) -> None:
+        """End the zygote, if this grader has one."""
+        if self._zygote is not None:
+            self._zygote.close()
+
+    def _sit(self, submission: Submission) -> "Sitting":
+        """Judge all checks; once more from the start if the zygote dies under it."""
+        for last in (False, True):
+            if self._zygote is None:
+                self._zygote = self._start()
+            sitting = Sitting(self.setting, self.judge, self._zygote, submission)
+            try:
+                sitting.judge_all()
+                return sitting
+            except ZygoteDied:
+                self._zygote.close()
+                self._zygote = None
+                if last:
+                    raise
+            finally:
+                sitting.close()
+        raise AssertionError
+
+    def _grade(self, submission: Submission, sitting: "Sitting", seconds: float) -> Grade:
+        setting = self.setting
+        checks = sitting.checks
+        lost = [check.name for check in checks if sitting.findings[check.name].status is not Status.PASSED]
+        explained = self.diagnostician.explain(sitting.recorded, lost) if sitting.recorded else {}
+        results = tuple(self._result(submission, check, sitting, explained) for check in checks)
+        pending = any(result.status is Status.INTERNAL for result in results)
+        return Grade(
+            submission=submission.id,
+            student=submission.student,
+            assignment=setting.assignment.name,
+            status=Outcome.INTERNAL if pending else Outcome.GRADED,
+            score=None if pending else sum(result.points for result in results),
+            max_score=None if pending else sum(result.max_points for result in results),
+            isolation=setting.isolation.value,
+            device=setting.device.type,
+            seconds=round(seconds, 3),
+            checks=results,
+            notes=(*submission.notes, *sitting.notes()),
+            detail=sitting.printed(),
+            digest=submission.digest,
+            version=setting.assignment.version,
+            cpu_seconds=round(sitting.used.cpu, 4),
+        )
+
+    def _result(
+        self, submission: Submission, check: Check, sitting: "Sitting", explained: Mapping[str, Explanation]
+    ) -> CheckResult:
+        finding = sitting.findings[check.name]
+        if finding.status is Status.PASSED:
+            return CheckResult(check.name, check.title, check.points, check.points, Status.PASSED)
+        explanation = explained.get(check.name)
+        passed = [c.title for c in sitting.checks if sitting.findings[c.name].status is Status.PASSED]
+        forbidden = (*self.setting.assignment.forbidden, *self.setting.assignment.operators)
+        return CheckResult(
+            name=check.name,
+            title=check.title,
+            points=0.0,
+            max_points=check.points,
+            status=finding.status,
+            feedback=feedback.compose(submission, finding, explanation, feedback.Known(passed, forbidden)),
+            misconception=explanation.mistake if explanation else None,
+            detail=finding.message,
+        )
+
+    def _unreadable(self, entry: Entry, problem: str, seconds: float) -> Grade:
+        setting = self.setting
+        most = sum(check.points for check in self.judge.checks)
+        results = tuple(
+            CheckResult(check.name, check.title, 0.0, check.points, Status.FAILED, "The file could not be read.")
+            for check in self.judge.checks
+        )
+        return Grade(
+            entry.id, entry.student, setting.assignment.name, Outcome.UNREADABLE, 0.0, most, setting.isolation.value,
+            setting.device.type, round(seconds, 3), results, (problem,), version=setting.assignment.version,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Sitting:
+    """One submission before the judge: its workers, one at a time, and what was found so far."""
+
+    setting: Setting
+    judge: Judge
+    zygote: Zygote
+    submission: Submission
+    findings: dict[str, Finding] = field(default_factory=dict)
+    recorded: dict[str, list[Exchange]] = field(default_factory=dict)
+    used: Usage = field(default_factory=lambda: Usage(0.0, 0))
+    _worker: Worker | None = None
+    _kinds: dict[str, str] = field(default_factory=dict)
+    _errors: dict[int, str] = field(default_factory=dict)
+    _lost_cells: dict[int, str] = field(default_factory=dict)
+    _printed: str = ""
+    _patience: float = 1.0
+
+    @property
+    def checks(self) -> list[Check]:
+        only = self.setting.only
+        return [check for check in self.judge.checks if not only or check.name in only]
+
+    def judge_all(self) -> None:
+        """Every check once; those that did not pass once more, alone in a fresh worker, and that verdict counts.
+
+        Patience halves with each timeout in a row, down to a second: one endless loop leaves time for what follows.
+        """
+        for check in self.checks:
+            if check.alone or self.setting.every_alone:
+                self.close()
+            self.findings[check.name] = self._judge(check, recorded=None)
+            self._patience = self._patience / 2 if self.findings[check.name].status is Status.TIMED_OUT else 1.0
+            if self.findings[check.name].status in FATAL or check.alone:
+                self.close()
+        for check in self.checks:
+            if self.findings[check.name].status not in (Status.PASSED, Status.TIMED_OUT):
+                self.close()
+                exchanges: list[Exchange] = []
+                self.findings[check.name] = self._judge(check, exchanges)
+                if self.findings[check.name].status in (Status.FAILED, Status.RAISED):
+                    self.recorded[check.name] = exchanges
+
+    def _judge(self, check: Check, recorded: list[Exchange] | None) -> Finding:
+        limits = self.setting.assignment.limits
+        try:
+            self._refuse_if_spent()
+            worker = self._worker or self._fresh_worker()
+            left = self._refuse_if_spent()
+        except WorkerEnded as error:
+            return Finding(error.status, str(error), error)
+        cpu = max((check.cpu or limits.check_cpu) * self._patience, LEAST_CPU)
+        clock = Clock(worker, Budget(cpu, limits.check_wall), left)
+        conversation = Conversation(
+            clock.ask,
+            self.setting.device,
+            recording=recorded is not None,
+            seed=course.worker_seed(self.setting.secret, self.submission.digest, check.name),
+        )
+        if recorded is not None:
+            conversation.recorded = recorded
+        seed = course.input_seed(self.setting.secret, self.submission.digest, check.name)
+        student = Student(conversation, self._kinds)
+        bench = Bench(student, self.setting.reference, self.setting.device, seed, conversation.changed)
+        return self.judge.run(check.name, bench)
+
+    def _refuse_if_spent(self) -> float:
+        """The CPU time that is left to the submission. Raises WorkerEnded if there is none."""
+        used = self.used.cpu + (self._worker.cpu() if self._worker else 0.0)
+        left = self.setting.assignment.limits.submission_cpu - used
+        if left <= 0:
+            raise WorkerEnded(Status.TIMED_OUT, SPENT)
+        return left
+
+    def _fresh_worker(self) -> Worker:
+        """A worker in which every cell has run that can run. Cells that ended an earlier worker are left out."""
+        limits = self.setting.assignment.limits
+        while True:
+            running = 0
+            worker = self.zygote.fork(self._order())
+            self._worker = worker
+            try:
+                budget = Budget(limits.cells_cpu, limits.cells_wall)
+                for event in worker.run_cells(self._cells(), budget):
+                    if isinstance(event, int):
+                        running = event
+                    else:
+                        self._note_errors(event)
+                self._kinds = self._ask_kinds(worker, limits.check_cpu)
+                return worker
+            except WorkerEnded as error:
+                self.close()
+                if running == 0 or running in self._lost_cells or len(self._lost_cells) >= MAX_CELLS_LOST:
+                    raise
+                self._lost_cells[running] = str(error)
+
+    def _order(self) -> Order:
+        assignment = self.setting.assignment
+        seed = course.worker_seed(self.setting.secret, self.submission.digest, "cells")
+        return Order(assignment.limits, seed, self.setting.slot, assignment.forbidden, assignment.operators)
+
+    def _cells(self) -> list[Cell]:
+        return [cell for cell in self.submission.cells if not cell.skip and cell.number not in self._lost_cells]
+
+    def _ask_kinds(self, worker: Worker, cpu: float) -> dict[str, str]:
+        names = list(self.setting.assignment.names)
+        answer = worker.ask({"op": "kinds", "names": names}, Budget(cpu, self.setting.assignment.limits.check_wall))
+        known = ("function", "class", "module", "object")
+        return {str(name): kind for name, kind in answer.value.items() if name in names and kind in known}
+
+    def _note_errors(self, errors: Sequence[Any]) -> None:
+        lengths = {cell.number: cell.source.count("\n") + 1 for cell in self._cells()}
+        for error in errors[:100]:
+            if isinstance(error, dict) and type(error.get("cell")) is int and error["cell"] in lengths:
+                kind, line = str(error.get("type"))[:60], error.get("line")
+                at = f", line {line}" if isinstance(line, int) and 0 < line <= lengths[error["cell"]] else ""
+                shown = kind if kind.isidentifier() else "an error"
+                self._errors[error["cell"]] = f"raised {shown}{at}"
+
+    def notes(self) -> list[str]:
+        """Sentences on cells that failed, for the student."""
+        troubles = {**self._errors, **self._lost_cells}
+        said = [f"Code cell {number} {trouble}." for number, trouble in sorted(troubles.items())]
+        if len(said) > MAX_CELL_NOTES:
+            said = [*said[:MAX_CELL_NOTES], f"{len(said) - MAX_CELL_NOTES} more cells failed."]
+        if said:
+            said.append("The other cells were run all the same, in order.")
+        return said
+
+    def printed(self) -> str:
+        """What the submission printed, as far as it was kept. For the instructor."""
+        return self._printed
+
+    def close(self) -> None:
+        """End the worker, if there is one, and count what it used."""
+        if self._worker is None:
+            return
+        worker, self._worker = self._worker, None
+        usage = worker.end()
+        self.used = Usage(self.used.cpu + usage.cpu, max(self.used.peak, usage.peak))
+        self._printed = self._printed or worker.printed.decode("utf-8", "replace")
+
+
+class Clock:
+    """Spends one check's budget over all that the check asks, and no more CPU time than the submission has left."""
+
+    def __init__(self, worker: Worker, budget: Budget, left: float) -> None:
+        self.worker = worker
+        self.budget = budget
+        self.short = left < budget.cpu
+        self.cpu_end = worker.cpu() + min(budget.cpu, left)
+        self.wall_end = time.monotonic() + budget.wall
+
+    def ask(self, operation: dict[str, Any]) -> Message:
+        """Have an operation performed with what is left of the budget. The sentence of a timeout names the whole."""
+        cpu, wall = self.cpu_end - self.worker.cpu(), self.wall_end - time.monotonic()
+        try:
+            return self.worker.ask(operation, Budget(max(cpu, 0.0), max(wall, 0.0)))
+        except WorkerEnded as error:
+            if error.status is not Status.TIMED_OUT:
+                raise
+            raise WorkerEnded(Status.TIMED_OUT, self._sentence()) from error
+
+    def _sentence(self) -> str:
+        if time.monotonic() >= self.wall_end:
+            return f"did not answer within {self.budget.wall:g} seconds"
+        return SPENT if self.short else f"used more than {self.budget.cpu:g} seconds of CPU time"

@@ -1,0 +1,347 @@
+"""Finds what was handed in: files, folders and archives become entries, each with an id and a student."""
+
+import hashlib
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.archives import ARCHIVES, CLASS, CODE, METADATA, STUDENT, Caps, Member, is_archive, parts_of, unpack
+from autograder.errors import InstructorError, UnreadableSubmission
+from autograder.quarantine import apart
+from autograder.records import Entry
+
+NESTING = 3
+DEPTH = 40
+SMALL = 2 * 2**20
+ID_CAP = 160
+NAME_CAP = 120
+PROBLEMS_CAP = 20
+METADATA_CAP = 16 * 2**20
+CLASS_SECONDS = 1800
+IGNORED_FOLDERS = {"__pycache__", "__MACOSX", "venv", "node_modules", "site-packages"}
+IGNORED_FILES = re.compile(r"(test_.*|conftest|setup)\.py", re.IGNORECASE)
+CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<key>\d+)_\d+_.")
+MOODLE = re.compile(r"(?P<name>.+)_(?P<key>\d+)_assignsubmission_")
+GRADESCOPE = re.compile(r"(?P<name>submission_(?P<key>\d+))\Z")
+LINK = "is a link, which is not followed. Hand in the file itself."
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file below a path. parts: its folders and its name. owed: somebody handed it in, so it must get a row."""
+
+    parts: tuple[str, ...]
+    path: Path
+    problem: str = ""
+    owed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a file is. key: what keeps two people of one name apart; of_platform: a platform's folders told."""
+
+    name: str
+    key: str
+    of_platform: bool = False
+
+
+def discover(paths: Sequence[Path], scratch: Path) -> list[Entry]:
+    """Everything to grade below `paths`, in a fixed order; archives are unpacked into folders below `scratch`.
+
+    What can't be graded has a problem, and stops nothing else. Raises InstructorError if a path does not exist, or if
+    there is nothing to grade at all.
+    """
+    for path in paths:
+        if not path.exists():
+            raise InstructorError(f"{path} does not exist. Give files, folders or archives that were handed in.")
+    given = [path.resolve() for path in paths]
+    unpacker = Unpacker(scratch)
+    owned: list[tuple[Found, Owner]] = []
+    seen: set[Path] = set()
+    for path, parts in zip(given, _parts_of_given(given), strict=True):
+        found = [each for each in _below(path, parts, unpacker) if each.problem or each.path not in seen]
+        seen.update(each.path for each in found)
+        owned.extend(_gradable(found))
+    if not owned:
+        shown = ", ".join(map(str, paths)) or "no path at all"
+        raise InstructorError(f"Nothing to grade in {shown}: no .ipynb, .py or archive was found. Check the path.")
+    return _entries(owned)
+
+
+def counting(entries: Sequence[Entry]) -> set[str]:
+    """The ids of the entries that count: of each student the later file, a notebook before a module of that moment.
+
+    An entry with a problem counts only where the student has no other.
+    """
+    best: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.student not in best or _rank(entry) > _rank(best[entry.student]):
+            best[entry.student] = entry
+    return {entry.id for entry in best.values()}
+
+
+def _rank(entry: Entry) -> tuple[bool, int, bool, str]:
+    try:
+        changed = entry.path.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    return (not entry.problem, changed, entry.path.suffix.lower() == ".ipynb", entry.id)
+
+
+def _parts_of_given(paths: Sequence[Path]) -> Iterator[tuple[str, ...]]:
+    """A file given by itself has its own name; files of one name in several folders have their folders' as well."""
+    files = [path for path in paths if not path.is_dir()]
+    for path in paths:
+        alike = {other for other in files if other.name.casefold() == path.name.casefold()}
+        if path.is_dir():
+            yield ()
+        elif len(alike) > 1:
+            yield path.relative_to(os.path.commonpath([other.parent for other in alike])).parts
+        else:
+            yield (path.name,)
+
+
+def _below(path: Path, parts: tuple[str, ...], unpacker: "Unpacker") -> Iterator[Found]:
+    if path.is_dir():
+        yield from _folder(path, (), unpacker)
+    elif not is_archive(path.name):
+        yield Found(parts, path, owed=True)
+    elif len(parts) > 1:
+        yield from unpacker.contents(path, (*parts[:-1], _stem(parts[-1])), STUDENT)
+    else:
+        yield from _whole_class(path, unpacker)
+
+
+def _whole_class(path: Path, unpacker: "Unpacker") -> Iterator[Found]:
+    """An archive given by itself is like the folder it was made of, unless nothing in it could be graded."""
+    found = list(unpacker.contents(path, (), CLASS))
+    if len(found) == 1 and found[0].problem:
+        yield Found((path.name,), path, found[0].problem)
+    elif not any(each.problem or _is_code(each.parts[-1]) for each in found):
+        yield Found((path.name,), path, f"{_printable(path.name)} holds no notebook (.ipynb) and no .py file.")
+    else:
+        yield from found
+
+
+def _folder(folder: Path, parts: tuple[str, ...], unpacker: "Unpacker") -> Iterator[Found]:
+    try:
+        items = sorted(os.scandir(folder), key=lambda item: item.name)
+    except OSError as error:
+        problem = f"{_printable(folder.name)} can't be opened ({error.strerror})."
+        yield Found((*parts, ""), folder, problem)
+        return
+    empty = True
+    for item in items:
+        if item.name.startswith(".") or item.name in IGNORED_FOLDERS:
+            continue
+        empty = False
+        path, inner = Path(item.path), (*parts, item.name)
+        if item.is_symlink():
+            if not parts or _is_code(item.name) or is_archive(item.name):
+                yield Found(inner, path, f"{_printable(item.name)} {LINK}")
+        elif item.is_dir():
+            if len(parts) < DEPTH and not (path / "pyvenv.cfg").exists():
+                yield from _folder(path, inner, unpacker)
+        elif is_archive(item.name):
+            yield from unpacker.contents(path, (*parts, _stem(item.name)), STUDENT)
+        else:
+            yield Found(inner, path)
+    if empty and parts:
+        yield Found((*parts, ""), folder)
+
+
+class Unpacker:
+    """Unpacks archives, and archives in them, each into the next numbered folder."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self.count = 0
+
+    def contents(self, path: Path, parts: tuple[str, ...], caps: Caps, nesting: int = 0) -> Iterator[Found]:
+        shown = _printable(path.name)
+        try:
+            members = self._unpacked(path, caps)
+        except UnreadableSubmission as error:
+            yield Found(parts, path, f"{shown} {error}", owed=True)
+            return
+        except OSError as error:
+            yield Found(parts, path, f"{shown} can't be unpacked ({error.strerror}). Hand it in again.", owed=True)
+            return
+        if not members:
+            yield Found((*parts, ""), path, owed=True)
+        bad = [member for member in members if member.problem]
+        for member in bad[:PROBLEMS_CAP]:
+            yield Found((*parts, *_harmless(member.name)), path, member.problem)
+        if len(bad) > PROBLEMS_CAP:
+            more = f"{shown} has {len(bad) - PROBLEMS_CAP} more members that could not be unpacked."
+            yield Found((*parts, "more"), path, more)
+        for member, inner in _without_wrapper(path, [member for member in members if not member.problem]):
+            if not member.path or not is_archive(inner[-1]):
+                yield Found((*parts, *inner), Path(member.path) if member.path else path, owed=bool(parts))
+            elif nesting < NESTING:
+                nested = (*parts, *inner[:-1], _stem(inner[-1]))
+                yield from self.contents(Path(member.path), nested, STUDENT, nesting + 1)
+            else:
+                yield Found((*parts, *inner), path, f"{shown} has archives in archives, too deep to be read.")
+
+    def _unpacked(self, path: Path, caps: Caps) -> list[Member]:
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        self.count += 1
+        target = self.scratch / f"{self.count:04}"
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            if path.name.lower().endswith(".zip") and path.stat().st_size <= SMALL:
+                return unpack(path, target, caps)
+            words = (str(target), str(caps.members), str(caps.total), path.name)
+            with open(
+                path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+            ) as file:
+                seconds = CLASS_SECONDS if caps is CLASS else None
+                return [Member(**member) for member in apart("archives:unpack_apart", file, words, seconds)]
+        except UnreadableSubmission:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+
+
+def _without_wrapper(path: Path, members: Iterable[Member]) -> list[tuple[Member, tuple[str, ...]]]:
+    """The members with their parts; a single folder around all of them that is named like the archive is left out."""
+    found = [(member, parts) for member in members if (parts := parts_of(member.name)) and not _is_ignored(parts)]
+    tops = {parts[0] for _, parts in found}
+    stem = re.sub(r" ?\(\d+\)\Z", "", _stem(path.name))
+    if tops == {stem} and all(len(parts) > 1 for _, parts in found):
+        return [(member, parts[1:]) for member, parts in found]
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _is_ignored(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") for part in parts) or not IGNORED_FOLDERS.isdisjoint(parts)
+
+
+def _harmless(name: str) -> tuple[str, ...]:
+    parts = re.split(r"[/\\]", name)
+    return tuple(part for part in parts if part not in ("", ".", "..") and not part.endswith(":")) or ("member",)
+
+
+def _gradable(found: Sequence[Found]) -> Iterator[tuple[Found, Owner]]:
+    """What gets a row: code, problems, and what was handed in instead of a notebook; other stray files do not."""
+    people = _gradescope_people(found)
+    files: dict[Owner, list[Found]] = {}
+    for each in found:
+        if each.parts[-1] != METADATA:
+            files.setdefault(_owner(each.parts, people), []).append(each)
+    flat = any(len(each.parts) == 1 and _is_code(each.parts[0]) for each in found)
+    for owner, theirs in files.items():
+        rows = [each for each in theirs if each.problem or _is_code(each.parts[-1]) or (each.owed and _is_python(each))]
+        folder = len(theirs[0].parts) > 1
+        if not rows and (owner.of_platform or (folder and not flat) or any(each.owed for each in theirs)):
+            rows = [_no_notebook(theirs)]
+        yield from ((row, owner) for row in rows)
+
+
+def _no_notebook(files: Sequence[Found]) -> Found:
+    names = [_printable(each.parts[-1]) for each in files if each.parts[-1]]
+    wanted = "Hand in the notebook (.ipynb)."
+    if not names:
+        return Found(files[0].parts[:-1], files[0].path, f"Nothing was handed in: the folder is empty. {wanted}")
+    if len(names) == 1:
+        return Found(files[0].parts, files[0].path, f"{names[0]} is no notebook. {wanted}")
+    listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+    return Found(files[0].parts[:1], files[0].path, f"No notebook is among the {len(names)} files ({listed}). {wanted}")
+
+
+def _owner(parts: tuple[str, ...], people: dict[str, str]) -> Owner:
+    for part in parts[:-1]:
+        if match := GRADESCOPE.match(part):
+            return Owner(people.get(part, part), part, of_platform=True)
+    first = unicodedata.normalize("NFC", parts[0])
+    if match := MOODLE.match(first) or CANVAS.match(first):
+        return Owner(match["name"], match["key"], of_platform=True)
+    name = first if len(parts) > 1 else _stem(first)
+    return Owner(name, name)
+
+
+def _gradescope_people(found: Sequence[Found]) -> dict[str, str]:
+    """Who is behind each `submission_123`, as the export's own list says."""
+    people: dict[str, list[str]] = {}
+    for each in found:
+        if each.parts[-1] == METADATA and each.path.is_file() and each.path.stat().st_size <= METADATA_CAP:
+            _read_people(each.path.read_text(encoding="utf-8", errors="replace"), people)
+    return {folder: " and ".join(names) for folder, names in people.items() if names}
+
+
+def _read_people(text: str, people: dict[str, list[str]]) -> None:
+    names: list[str] = []
+    among = False
+    for line in text.splitlines():
+        if folder := re.match(r"(submission_\d+):", line):
+            names = people.setdefault(folder[1], [])
+            among = False
+        elif re.match(r" {1,4}:?[a-z_]+:", line):
+            among = line.strip().strip(":").startswith("submitters")
+        if among and (name := re.match(r"\s*-?\s*:name:\s*(\S.*)", line)):
+            names.append(name[1].strip().strip("'\""))
+
+
+def _entries(owned: Sequence[tuple[Found, Owner]]) -> list[Entry]:
+    keys: dict[str, set[str]] = {}
+    for _, owner in owned:
+        keys.setdefault(_name(owner.name), set()).add(owner.key)
+    wanted = [_id(found.parts) for found, _ in owned]
+    taken: set[str] = set()
+    entries = []
+    for (found, owner), id_ in zip(owned, wanted, strict=True):
+        name = _name(owner.name)
+        student = name if len(keys[name]) == 1 or owner.key == name else f"{name} ({_name(owner.key)})"
+        entries.append(Entry(_unique(id_, taken, wanted), student, found.path, found.problem))
+    return entries
+
+
+def _unique(id_: str, taken: set[str], wanted: Sequence[str]) -> str:
+    """The id, with a number where it is taken; names that differ in case only are one on some file systems."""
+    number, free = 1, id_
+    others = {other.casefold() for other in wanted} if id_.casefold() in taken else set()
+    while free.casefold() in taken or (number > 1 and free.casefold() in others):
+        number += 1
+        free = f"{id_}-{number}"
+    taken.add(free.casefold())
+    return free
+
+
+def _id(parts: tuple[str, ...]) -> str:
+    whole = "__".join(_safe(part) for part in (*parts[:-1], _stem(parts[-1])) if part) or "submission"
+    if len(whole.encode()) <= ID_CAP:
+        return whole
+    mark = hashlib.sha256("/".join(parts).encode("utf-8", "replace")).hexdigest()[:8]
+    return f"{whole.encode()[:ID_CAP].decode(errors='ignore')}-{mark}"
+
+
+def _safe(part: str) -> str:
+    letters = unicodedata.normalize("NFC", part)
+    kept = "".join(x if x.isalnum() or x in "._-@+" or unicodedata.category(x)[0] == "M" else "_" for x in letters)
+    return f"_{kept[1:]}" if kept[0] in ".-" else kept
+
+
+def _name(text: str) -> str:
+    return " ".join(_printable(unicodedata.normalize("NFC", text)).split())[:NAME_CAP] or "unknown"
+
+
+def _printable(text: str) -> str:
+    return "".join(x if x.isprintable() else "\ufffd" for x in text)[:NAME_CAP]
+
+
+def _stem(name: str) -> str:
+    lower = name.lower()
+    suffix = next((end for end in (*ARCHIVES, *CODE) if lower.endswith(end)), Path(name).suffix)
+    return name[: len(name) - len(suffix)] or name
+
+
+def _is_code(name: str) -> bool:
+    return name.lower().endswith(CODE) and not IGNORED_FILES.fullmatch(name)
+
+
+def _is_python(found: Found) -> bool:
+    return len(found.parts) == 1 and found.parts[0].lower().endswith(CODE)

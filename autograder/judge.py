@@ -1,0 +1,223 @@
+"""Hidden tests, run by one pytest session for as many submissions as there are.
+
+A `pytest.main` per submission costs more than everything else together, so the session is started once, collects the
+tests once, and then hands itself to `serve`, which runs any check for any submission by name. The judge is a pytest
+plugin object: it supplies the fixtures, and it notes how each case ended.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import pytest
+import torch
+from _pytest.runner import runtestprotocol
+
+from autograder.errors import BrokenAssignment, WireError
+from autograder.records import Check, Status
+from autograder.sandbox.spawn import WorkerEnded, ZygoteDied
+from autograder.sandbox.stage import reseed
+from autograder.sandbox.student import MissingName, Student, StudentRaised
+
+OURS = (ImportError, SyntaxError, NameError, OSError, MemoryError, pytest.skip.Exception, pytest.xfail.Exception)
+PLUGINS_OFF = (
+    "cacheprovider capture debugging doctest faulthandler junitxml legacypath logging pastebin recwarn setuponly "
+    "setupplan stepwise subtests terminalprogress threadexception unittest unraisableexception warnings"
+).split()
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a case is judged with: one submission's proxy, the reference, and where tensors live."""
+
+    student: Student
+    reference: ModuleType
+    device: torch.device
+    seed: int
+    changed: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How a check ended. message: for the instructor. error: what stopped it."""
+
+    status: Status
+    message: str = ""
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class Judge:
+    """The plugin. `checks` in the order of the file; `run` judges one of them with what lies on the bench."""
+
+    serve: Callable[["Judge"], None]
+    checks: tuple[Check, ...] = ()
+    problem: BaseException | None = None
+    _items: dict[str, list[pytest.Item]] = field(default_factory=dict)
+    _bench: Bench | None = None
+    _stopped: BaseException | None = None
+    _where: str = ""
+
+    def run(self, name: str, bench: Bench) -> Finding:
+        """Judge every case of one check, up to the first that does not pass."""
+        self._bench = bench
+        items = self._items[name]
+        try:
+            for number, item in enumerate(items):
+                self._stopped, self._where = None, ""
+                reseed(bench.seed + number)
+                runtestprotocol(item, log=False, nextitem=self._another(item))
+                if self._stopped is not None:
+                    case = f"[{item.callspec.id}] " if hasattr(item, "callspec") else ""
+                    return _finding(self._stopped, f"{case}{self._where}")
+            return Finding(Status.PASSED)
+        finally:
+            self._bench, self._stopped = None, None
+
+    def _another(self, item: pytest.Item) -> pytest.Item | None:
+        """Any other item of the module: pytest keeps the module set up if one is to follow."""
+        for items in self._items.values():
+            for other in (items[0], items[-1]):
+                if other is not item:
+                    return other
+        return None
+
+    @pytest.fixture
+    def student(self) -> Student:
+        """The submission."""
+        return self._on_bench().student
+
+    @pytest.fixture
+    def reference(self) -> ModuleType:
+        """The solution, imported."""
+        return self._on_bench().reference
+
+    @pytest.fixture
+    def device(self) -> torch.device:
+        """Where the test's tensors live."""
+        return self._on_bench().device
+
+    @pytest.fixture
+    def changed_arguments(self) -> list[str]:
+        """What the student's calls in this case changed in place; grows with each call."""
+        return self._on_bench().changed
+
+    def _on_bench(self) -> Bench:
+        if self._bench is None:
+            raise BrokenAssignment("a hidden test ran outside of grading: run `autograder verify` instead of pytest")
+        return self._bench
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
+        """Keep what stopped the case; the report itself only tells pytest whether to go on."""
+        if call.excinfo is not None and self._stopped is None:
+            self._stopped = call.excinfo.value
+            self._where = _where(call.excinfo.tb, item.path, call.excinfo.value)
+        outcome: Any = "passed" if call.excinfo is None else "failed"
+        when: Any = call.when
+        return pytest.TestReport(item.nodeid, item.location, {}, outcome, None, when)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Take over: number the checks, then serve until nobody asks."""
+        if self.problem is not None:
+            return True
+        try:
+            self._items = _by_function(session.items)
+            self.checks = tuple(self._check(name, items) for name, items in self._items.items())
+            if not self.checks:
+                raise BrokenAssignment("test_hidden.py: pytest finds no test in it, expected at least one check")
+            self.serve(self)
+        except BaseException as error:  # pytest would report it and go on; `hold_session` raises it
+            self.problem = error
+        return True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Keep the reason why the tests can't be collected."""
+        if report.failed:
+            self.problem = BrokenAssignment(f"the hidden tests can't be collected:\n{report.longreprtext}")
+
+    @staticmethod
+    def _check(name: str, items: list[pytest.Item]) -> Check:
+        first = items[0]
+        points = first.get_closest_marker("points")
+        title = (getattr(getattr(first, "obj", None), "__doc__", "") or "").strip().split("\n")[0]
+        if points is None or not points.args or not title:
+            raise BrokenAssignment(f"{first.path.name}: {name} needs @pytest.mark.points(n) and a docstring, its title")
+        cpu = first.get_closest_marker("cpu")
+        return Check(
+            name=name,
+            title=title,
+            points=float(points.args[0]),
+            alone=first.get_closest_marker("alone") is not None,
+            cpu=float(cpu.args[0]) if cpu else None,
+        )
+
+
+def hold_session(test_file: Path, serve: Callable[[Judge], None]) -> None:
+    """Start the one pytest session of this process, collect `test_file`, and let `serve` use the judge.
+
+    Raises BrokenAssignment if the tests can't be collected, and whatever `serve` raises.
+    """
+    judge = Judge(serve)
+    sys.dont_write_bytecode = True
+    arguments = [str(test_file), "-c", "/dev/null", "--rootdir", str(test_file.parent), "--import-mode=importlib", "-q"]
+    arguments += ["--disable-plugin-autoload", "--noconftest", "-p", "no:terminal"]
+    for name in PLUGINS_OFF:
+        arguments += ["-p", f"no:{name}"]
+    sys.modules.pop(test_file.stem, None)  # the tests of an earlier session in this process
+    code = pytest.main(arguments, plugins=[judge, Markers()])
+    if judge.problem is not None:
+        raise judge.problem
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        raise BrokenAssignment(f"pytest could not run {test_file.name} ({code!r})")
+
+
+class Markers:
+    """Stands in for pytest's terminal, of which nothing is wanted, and declares our marks."""
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        """The options that other parts of pytest ask the terminal for."""
+        group = parser.getgroup("terminal reporting")
+        group._addoption("-q", action="count", default=0, dest="verbose")
+        group._addoption("--tb", default="short", dest="tbstyle")
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Declare the marks of hidden tests."""
+        for mark in ("points(value)", "alone", "cpu(seconds)"):
+            config.addinivalue_line("markers", mark)
+
+
+def _by_function(items: list[pytest.Item]) -> dict[str, list[pytest.Item]]:
+    grouped: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        grouped.setdefault(getattr(item, "originalname", None) or item.name, []).append(item)
+    return grouped
+
+
+def _finding(error: BaseException, message: str) -> Finding:
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    if isinstance(error, ZygoteDied):
+        raise error
+    if isinstance(error, (StudentRaised, WorkerEnded)):
+        return Finding(error.status, message, error)
+    if isinstance(error, WireError):
+        return Finding(Status.CRASHED, message, error)
+    if isinstance(error, MissingName):
+        return Finding(Status.FAILED, message, error)
+    if isinstance(error, OURS) or not isinstance(error, (Exception, pytest.fail.Exception)):
+        return Finding(Status.INTERNAL, message, error)
+    return Finding(Status.FAILED, message, error)
+
+
+def _where(trace: TracebackType | None, path: Path, error: BaseException) -> str:
+    """Line of the test that stopped, and the text of the error."""
+    line = 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"{path.name}:{line}: {type(error).__name__}: {error}"

@@ -1,0 +1,138 @@
+"""From a file that was handed in to its code cells. Nothing is run here, and nothing but JSON is parsed."""
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from nbformat import NotebookNode, convert, versions
+
+from autograder import pruning
+from autograder.errors import UnreadableSubmission
+from autograder.quarantine import apart
+from autograder.records import Cell, Entry, Submission
+
+FILE_CAP = 100 * 2**20
+SMALL = 2 * 2**20
+SKIP = re.compile(r"\s*#[ \t]*autograder[ \t]*:[ \t]*skip\b")
+PERCENT = re.compile(r"#[ \t]?%%(?!%)(?=\s|\[|$)(?P<title>.*)")
+PROSE = re.compile(r"\[(markdown|md|raw)\]")
+GUARD = re.compile(r"""if\s+__name__\s*==\s*["']__main__["']\s*:""")
+
+
+def extract(entry: Entry) -> Submission:
+    """The code cells of a notebook (`.ipynb`) or Python file (`.py`).
+
+    Raises UnreadableSubmission; its text is for the student.
+    """
+    if entry.problem:
+        raise UnreadableSubmission(entry.problem)
+    try:
+        sources = _notebook(entry) if entry.path.suffix.lower() == ".ipynb" else _module(entry)
+    except UnreadableSubmission as error:
+        raise UnreadableSubmission(f"{_shown(entry)} {error}") from error
+    except OSError as error:
+        raise UnreadableSubmission(f"{_shown(entry)} can't be opened ({error.strerror}). Hand it in again.") from error
+    cells = tuple(
+        Cell(number, source, skip or bool(SKIP.match(source))) for number, (source, skip) in enumerate(sources, 1)
+    )
+    if not any(cell.source.strip() for cell in cells):
+        raise UnreadableSubmission(
+            f"{_shown(entry)} has no code: it has {len(cells)} code cells, and nothing is written in them. "
+            "Hand in the notebook in which you worked."
+        )
+    return Submission(entry.id, entry.student, cells, digest(cells))
+
+
+def digest(cells: tuple[Cell, ...]) -> str:
+    """The SHA-256 of the cells' sources, each with its length, so that no two lists of cells share one."""
+    total = hashlib.sha256()
+    for cell in cells:
+        source = cell.source.encode()
+        total.update(b"%d:" % len(source) + source)
+    return total.hexdigest()
+
+
+def _notebook(entry: Entry) -> list[tuple[str, bool]]:
+    with _opened(entry) as file:
+        small = os.fstat(file.fileno()).st_size <= SMALL
+        pruned = pruning.prune(_whole(file)) if small else apart("pruning:prune_file", file)
+    read: NotebookNode = versions[pruned["nbformat"]].to_notebook_json(pruned)
+    return [(cell["source"], False) for cell in convert(read, 4)["cells"]]
+
+
+def _module(entry: Entry) -> list[tuple[str, bool]]:
+    with _opened(entry) as file:
+        data = _whole(file)
+    if not data.strip():
+        raise UnreadableSubmission("is empty. Save your code and hand it in again.")
+    if kind := pruning.what_it_is(data):
+        raise UnreadableSubmission(f"is {kind}, not Python: a file ending in .py must hold Python code.")
+    text = pruning.decode(data).replace("\r\n", "\n").replace("\r", "\n")
+    if text.lstrip().startswith("{") and '"cell_type"' in text:
+        raise UnreadableSubmission(
+            "is a notebook under a Python name. Let its name end in .ipynb and hand it in again."
+        )
+    cells = list(_split(text))
+    pruning.refuse_too_much([source for source, _ in cells])
+    return cells
+
+
+def _split(text: str) -> Iterator[tuple[str, bool]]:
+    """The percent cells of a Python file, prose left out; a main guard is a cell of its own, and skipped."""
+    lines: list[str] = []
+    prose = guard = False
+    for line in text.split("\n"):
+        marker = PERCENT.match(line)
+        leaves = guard and line[:1].strip() and not line.startswith(("#", ")", "]", "}", "else:", "elif "))
+        if marker or leaves or (enters := not prose and not guard and GUARD.match(line)):
+            if not prose and _holds_code(lines):
+                yield _joined(lines), guard
+            lines = []
+            prose = bool(PROSE.search(marker["title"])) if marker else prose
+            guard = not marker and not leaves and bool(enters)
+        if not marker:
+            lines.append(line)
+    if not prose and _holds_code(lines):
+        yield _joined(lines), guard
+
+
+def _holds_code(lines: list[str]) -> bool:
+    return any(line.strip() and (not line.lstrip().startswith("#") or SKIP.match(line)) for line in lines)
+
+
+def _joined(lines: list[str]) -> str:
+    return "\n".join(lines).strip("\n") + "\n"
+
+
+def _opened(entry: Entry) -> BinaryIO:
+    try:
+        descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnreadableSubmission("is a link. Hand in the file itself.") from error
+        raise
+    state = os.fstat(descriptor)
+    if stat.S_ISREG(state.st_mode) and state.st_size <= FILE_CAP:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        raise UnreadableSubmission("is no ordinary file. Hand in the notebook itself.")
+    raise UnreadableSubmission(
+        f"is {state.st_size / 1e6:.0f} MB large; at most {FILE_CAP // 10**6} MB are read. "
+        "Clear its outputs (Edit > Clear Outputs of All Cells), save it and hand it in again."
+    )
+
+
+def _whole(file: BinaryIO) -> bytes:
+    data = file.read(SMALL + 1)
+    if len(data) > SMALL:
+        raise UnreadableSubmission(f"has more than {SMALL // 10**6} MB of code. Move data out of the file.")
+    return data
+
+
+def _shown(entry: Entry) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in entry.path.name)[:100]

@@ -1,0 +1,1 @@
+"""The wall: student code on one side, tests on the other, a small wire between them."""

@@ -1,0 +1,187 @@
+"""The untrusted side: one process that runs a submission's cells, then does what the grader asks until it is ended.
+
+A worker is forked by the zygote. It gives up every right in `limits` before it reads a byte of the submission, and it
+never holds a test, an expected value, the reference or a score.
+"""
+
+import builtins
+import contextlib
+import fcntl
+import os
+import pkgutil
+import socket
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import torch
+
+from autograder.sandbox import limits, wire
+from autograder.sandbox.cells import Runner
+from autograder.sandbox.stage import FORBIDDEN, Raised, Stage, describe, reseed
+
+LINK = 3
+MAX_PAYLOAD = 1 << 32
+KEYS = ("CompositeImplicitAutograd", "CompositeExplicitAutograd", "CPU", "CUDA")
+
+
+def work(plan: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
+    """Become the worker that `plan` describes. descriptors: the link to the grader, and where output goes."""
+    _keep_only(*descriptors)
+    confinement = limits.Confinement(**plan["confinement"])
+    limits.confine(confinement, parent=plan["parent"])
+    os.chdir(confinement.writable or "/")
+    os.environ.update(HOME=os.getcwd(), TMPDIR=os.getcwd())
+    torch.set_num_threads(plan["threads"])
+    reseed(plan["seed"])
+    refusals = forbid(plan["calls"], plan["operators"])
+    link = Link(socket.socket(fileno=LINK))
+    _serve(link, Runner(os.getcwd()))
+    del refusals
+    os._exit(0)
+
+
+class Link:
+    """Blocking frames to and from the grader."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self._inbox = wire.Inbox(self._fill)
+
+    def receive(self) -> dict[str, Any]:
+        header, payload = wire.lengths(self._inbox.exactly(wire.PREFIX.size), MAX_PAYLOAD)
+        message = wire.unpack(self._inbox.exactly(header), self._inbox.exactly(payload), trusting=True)
+        operation: dict[str, Any] = message.value
+        operation["tensors"] = [_placed(t, f) for t, f in zip(message.tensors, message.facts, strict=True)]
+        if any(fact.device != "cpu" for fact in message.facts):
+            moved = {id(old): new for old, new in zip(message.tensors, operation["tensors"], strict=True)}
+            operation = {key: _replaced(value, moved) for key, value in operation.items()}
+        return operation
+
+    def send(self, value: Any) -> None:
+        for buffer in wire.pack(value):
+            self.connection.sendall(buffer)
+
+    def _fill(self, view: memoryview) -> int:
+        count = self.connection.recv_into(view)
+        if count == 0:
+            os._exit(0)
+        return count
+
+
+def _serve(link: Link, runner: Runner) -> None:
+    stage = Stage(runner.namespace)
+    while True:
+        operation = link.receive()
+        if operation["op"] == "cells":
+            link.send({"ready": _run_cells(link, runner, operation["cells"])})
+            continue
+        answer = stage.perform(operation)
+        _flush()
+        try:
+            link.send(_plain(answer))
+        except wire.Unsendable as error:
+            link.send(_plain(describe(TypeError(f"the result can't be read: {error}"))))
+        except Exception as error:
+            link.send(_plain(describe(error)))
+
+
+def _run_cells(link: Link, runner: Runner, cells: list[tuple[int, str]]) -> list[dict[str, Any]]:
+    errors = []
+    for number, source in cells:
+        link.send({"cell": number})
+        error = runner.run(number, source)
+        if error is not None:
+            errors.append({"cell": error.cell, "type": error.type, "message": error.message, "line": error.line})
+    _flush()
+    return errors
+
+
+def _flush() -> None:
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+
+
+def _plain(answer: Any) -> dict[str, Any]:
+    if isinstance(answer, Raised):
+        return {"raised": [answer.type, list(answer.bases), answer.message, answer.where]}
+    given: dict[str, Any] = answer
+    return given
+
+
+def forbid(calls: Sequence[str], operators: Sequence[str]) -> list[object]:
+    """Make each dotted name and each dispatcher operator raise when called. Keep the result alive.
+
+    Classes are refused when an instance is made. Names that this torch does not have are passed over.
+    """
+    for name in calls:
+        _forbid_call(name)
+    library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in operators:
+            _forbid_operator(library, name)
+    return [library]
+
+
+def _forbid_call(name: str) -> None:
+    path, _, attribute = name.rpartition(".")
+    try:
+        owner = pkgutil.resolve_name(path)
+        target = getattr(owner, attribute)
+    except (ImportError, AttributeError, ValueError):
+        return
+    if isinstance(target, type):
+        setattr(target, "__init__", _refusal(name))  # noqa: B010 - mypy refuses the plain assignment
+    else:
+        setattr(owner, attribute, _refusal(name))
+
+
+def _forbid_operator(library: torch.library.Library, name: str) -> None:
+    for key in KEYS:
+        try:
+            present = torch._C._dispatch_has_kernel_for_dispatch_key(name, key)
+        except RuntimeError:
+            return
+        if present:
+            library.impl(name.removeprefix("aten::"), _refusal(name), key)  # type: ignore[no-untyped-call]
+
+
+def _refusal(name: str) -> Callable[..., NoReturn]:
+    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+        raise RuntimeError(FORBIDDEN + name)
+
+    return refuse
+
+
+def _placed(tensor: torch.Tensor, facts: wire.Facts) -> torch.Tensor:
+    return tensor if facts.device == "cpu" else tensor.to(facts.device)
+
+
+def _replaced(value: Any, moved: dict[int, torch.Tensor]) -> Any:
+    if isinstance(value, torch.Tensor):
+        return moved.get(id(value), value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_replaced(item, moved) for item in value)
+    if isinstance(value, dict):
+        return {key: _replaced(item, moved) for key, item in value.items()}
+    return value
+
+
+def _keep_only(link: int, output: int) -> None:
+    """Close every descriptor but the link, at 3, and the output, at 1 and 2; standard input is empty."""
+    link, output = (fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (link, output))
+    os.dup2(link, LINK, inheritable=False)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.closerange(LINK + 1, 1 << 20)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="replace", closefd=False, buffering=1)  # noqa: SIM115
+    builtins.input = _no_input
+
+
+def _no_input(prompt: object = "") -> str:
+    raise EOFError("input() has nobody to ask while a notebook is graded")

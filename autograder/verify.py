@@ -1,0 +1,99 @@
+"""Proves an assignment against itself: its solution, its stub, its known mistakes and its correct variants.
+
+Each is graded like a student's work, in the sandbox. The solution and every variant must earn all points, the stub
+none, and each mistake must lose exactly the checks it names and be named to the student.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder import build, course
+from autograder.engines import Job, LocalPool, find_device
+from autograder.records import Assignment, Entry, Grade, Mistake, Outcome, Status
+from autograder.sandbox import isolation
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One graded piece of an assignment. problem: empty if it is as it should be."""
+
+    kind: str
+    name: str
+    grade: Grade
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to verify. every_alone: each check in a worker of its own; the verdicts must not change."""
+
+    every_alone: bool = False
+    device: str = "auto"
+    isolation: str = "best"
+
+
+def verify(root: Path, name: str, manner: Manner) -> Iterator[Proof]:
+    """Proofs for one assignment, as they come. Raises BrokenAssignment if it can't be loaded or built."""
+    assignment = course.load(root, name)
+    with tempfile.TemporaryDirectory(prefix="autograder-verify-") as folder:
+        entries = _entries(assignment, Path(folder))
+        job = Job(
+            assignment,
+            course.secret(root),
+            isolation.choose(manner.isolation, private=[assignment.folder]),
+            find_device(manner.device),
+            len(os.sched_getaffinity(0)),
+            manner.every_alone,
+        )
+        with LocalPool(job) as pool:
+            for grade in pool.grade(entries):
+                yield _prove(assignment, grade)
+
+
+def _entries(assignment: Assignment, folder: Path) -> list[Entry]:
+    stub = build.build(assignment)[f"assignments/{assignment.name}/{assignment.name}.py"].decode()
+    sources = {("solution", "solution"): course.source(assignment), ("stub", "stub"): stub}
+    for mistake in assignment.mistakes:
+        sources["mistake", mistake.id] = course.mutant(assignment, mistake)
+    for name, path in course.variants(assignment).items():
+        sources["variant", name] = path.read_text(encoding="utf-8")
+    entries = []
+    for (kind, name), text in sources.items():
+        path = folder / f"{kind}-{name}.py"
+        path.write_text(text, encoding="utf-8")
+        entries.append(Entry(f"{kind}:{name}", name, path))
+    return entries
+
+
+def _prove(assignment: Assignment, grade: Grade) -> Proof:
+    kind, _, name = grade.submission.partition(":")
+    if grade.status is not Outcome.GRADED:
+        return Proof(kind, name, grade, f"could not be graded: {grade.detail or ' '.join(grade.notes)}")
+    lost = [check for check in grade.checks if check.status is not Status.PASSED]
+    if kind in ("solution", "variant"):
+        problem = "".join(f"\n    {check.name}: {check.status}: {check.detail}" for check in lost)
+        return Proof(kind, name, grade, f"should earn every point, and loses{problem}" if lost else "")
+    if kind == "stub":
+        kept = [check.name for check in grade.checks if check.status is Status.PASSED]
+        return Proof(kind, name, grade, f"should earn nothing, and passes {', '.join(kept)}" if kept else "")
+    mistake = next(mistake for mistake in assignment.mistakes if mistake.id == name)
+    return Proof(kind, name, grade, _misjudged(mistake, grade))
+
+
+def _misjudged(mistake: Mistake, grade: Grade) -> str:
+    lost = {check.name: check for check in grade.checks if check.status is not Status.PASSED}
+    said = []
+    unexpected, missed = sorted(set(lost) - set(mistake.fails)), sorted(set(mistake.fails) - set(lost))
+    if unexpected:
+        said.append(f"loses {', '.join(unexpected)}, which `fails` does not list")
+    if missed:
+        said.append(f"passes {', '.join(missed)}, which `fails` lists")
+    repeatable = [check for check in lost.values() if check.status in (Status.FAILED, Status.RAISED)]
+    unnamed = [check.name for check in repeatable if check.misconception != mistake.id]
+    if unnamed:
+        named = sorted({str(check.misconception) for check in repeatable if check.misconception != mistake.id})
+        said.append(f"is not named in {', '.join(unnamed)} (named there: {', '.join(named)})")
+    return "; ".join(said)

@@ -1,0 +1,374 @@
+"""Files, folders and archives of every kind, honest and not, become entries; nothing is written outside."""
+
+import errno
+import io
+import os
+import stat
+import tarfile
+import zipfile
+
+import pytest
+
+from autograder.errors import InstructorError, OperatorError, UnreadableSubmission
+from autograder.intake import counting, discover
+from autograder.notebook import extract
+
+NOTEBOOK = b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{"cell_type": "code", "source": "x = 1"}]}'
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Makes files below `given`; a name that ends in / is a folder."""
+    root = tmp_path / "given"
+    root.mkdir()
+
+    def make(*names, data=NOTEBOOK):
+        for name in names:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if name.endswith("/"):
+                path.mkdir(exist_ok=True)
+            else:
+                path.write_bytes(data)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def found(tmp_path):
+    def find(*paths):
+        return {entry.id: entry for entry in discover(paths, tmp_path / "scratch")}
+
+    return find
+
+
+def zipped(path, members):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path
+
+
+def shown(entries):
+    return {id_: (entry.student, bool(entry.problem)) for id_, entry in entries.items()}
+
+
+def test_a_flat_folder_has_a_student_per_file(place, found):
+    root = place("bob.ipynb", "alice.ipynb", "carol.py", "README.md", "data/train.csv", ".hidden.ipynb")
+    place(".ipynb_checkpoints/alice-checkpoint.ipynb", "__pycache__/x.py", "alice.png")
+    entries = found(root)
+    assert list(entries) == ["alice", "bob", "carol"]
+    assert {entry.student for entry in entries.values()} == {"alice", "bob", "carol"}
+
+
+def test_two_students_with_the_same_file_name_stay_apart(place, found):
+    root = place("alice/attention.ipynb", "bob/attention.ipynb", "bob/more/attention.ipynb")
+    assert shown(found(root)) == {
+        "alice__attention": ("alice", False),
+        "bob__attention": ("bob", False),
+        "bob__more__attention": ("bob", False),
+    }
+
+
+def test_files_of_one_name_given_one_by_one_stay_apart(place, found):
+    root = place("alice/attention.ipynb", "bob/attention.ipynb", "carol.ipynb")
+    entries = found(root / "alice/attention.ipynb", root / "bob/attention.ipynb", root / "carol.ipynb")
+    assert shown(entries) == {
+        "alice__attention": ("alice", False),
+        "bob__attention": ("bob", False),
+        "carol": ("carol", False),
+    }
+
+
+def test_the_same_file_given_twice_is_one_entry(place, found):
+    root = place("alice.ipynb")
+    assert list(found(root, root / "alice.ipynb")) == ["alice"]
+
+
+def test_a_student_without_a_notebook_gets_a_row(place, found):
+    root = place("alice/a.ipynb", "bob/report.pdf", "carol/", "dan/a.csv", "dan/b.png", "eve/test_public.py")
+    entries = found(root)
+    assert {id_ for id_, entry in entries.items() if entry.problem} == {
+        "bob__report",
+        "carol",
+        "dan",
+        "eve__test_public",
+    }
+    assert "report.pdf is no notebook" in entries["bob__report"].problem
+    assert "empty" in entries["carol"].problem
+    assert "a.csv, b.png" in entries["dan"].problem
+    with pytest.raises(UnreadableSubmission, match=r"Hand in the notebook"):
+        extract(entries["bob__report"])
+
+
+def test_stray_files_beside_a_notebook_are_ignored(place, found):
+    root = place("alice/a.ipynb", "alice/data.csv", "alice/test_public.py", "alice/venv/lib/x.py")
+    assert list(found(root)) == ["alice__a"]
+
+
+def test_a_file_given_by_itself_gets_a_row_whatever_it_is(place, found):
+    root = place("alice.pdf", "setup.py")
+    entries = found(root / "alice.pdf", root / "setup.py")
+    assert shown(entries) == {"alice": ("alice", True), "setup": ("setup", False)}
+
+
+def test_a_missing_path_and_an_empty_folder_are_the_instructors(place, found, tmp_path):
+    with pytest.raises(InstructorError, match="does not exist"):
+        found(tmp_path / "nowhere")
+    with pytest.raises(InstructorError, match="Nothing to grade"):
+        found(place())
+
+
+def test_archives_of_every_kind_are_unpacked(place, found):
+    root = place("alice.ipynb")
+    zipped(root / "bob.zip", {"attention.ipynb": NOTEBOOK, "data.csv": b"1,2"})
+    zipped(root / "carol.zip", {"carol/attention.ipynb": NOTEBOOK, "__MACOSX/carol/._attention.ipynb": b"x"})
+    zipped(root / "eve" / "work.zip", {"deep\\attention.ipynb": NOTEBOOK})
+    for name, mode in (("dan.tar.gz", "w:gz"), ("fay.tgz", "w:gz"), ("gil.tar", "w")):
+        with tarfile.open(root / name, mode) as archive:
+            info = tarfile.TarInfo("attention.ipynb")
+            info.size, info.mtime = len(NOTEBOOK), 1_000_000_000
+            archive.addfile(info, io.BytesIO(NOTEBOOK))
+    entries = found(root)
+    assert shown(entries) == {
+        "alice": ("alice", False),
+        "bob__attention": ("bob", False),
+        "carol__attention": ("carol", False),
+        "dan__attention": ("dan", False),
+        "eve__work__deep__attention": ("eve", False),
+        "fay__attention": ("fay", False),
+        "gil__attention": ("gil", False),
+    }
+    assert entries["dan__attention"].path.stat().st_mtime == 1_000_000_000
+    assert all(extract(entry).cells for entry in entries.values())
+
+
+def test_an_archive_is_like_the_folder_it_was_made_of(tmp_path, found):
+    members = {"class/alice/a.ipynb": NOTEBOOK, "class/bob/a.ipynb": NOTEBOOK, "class/carol/x.pdf": b"%PDF"}
+    assert shown(found(zipped(tmp_path / "class (1).zip", members))) == {
+        "alice__a": ("alice", False),
+        "bob__a": ("bob", False),
+        "carol__x": ("carol", True),
+    }
+
+
+def test_archives_in_archives(tmp_path, found):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("attention.ipynb", NOTEBOOK)
+    entries = found(zipped(tmp_path / "class.zip", {"alice/work.zip": inner.getvalue(), "bob.ipynb": NOTEBOOK}))
+    assert shown(entries) == {"alice__work__attention": ("alice", False), "bob": ("bob", False)}
+
+
+def test_members_that_point_outside_get_a_row_and_the_others_are_taken(tmp_path, found):
+    path = tmp_path / "in" / "class.zip"
+    zipped(
+        path,
+        {"../evil.ipynb": NOTEBOOK, "/tmp/evil2.ipynb": NOTEBOOK, "C:\\evil3.ipynb": NOTEBOOK, "ok.ipynb": NOTEBOOK},
+    )
+    link = zipfile.ZipInfo("link.ipynb")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    before = set(tmp_path.rglob("*"))
+    entries = found(path)
+    outside = [made for made in set(tmp_path.rglob("*")) - before if tmp_path / "scratch" not in (made, *made.parents)]
+    assert not outside
+    assert {id_ for id_, entry in entries.items() if entry.problem} == {"evil", "tmp__evil2", "evil3", "link"}
+    assert "points outside" in entries["evil"].problem and "is a link" in entries["link"].problem
+    assert extract(entries["ok"]).cells
+
+
+def test_links_and_devices_in_a_tar_get_a_row(tmp_path, found):
+    path = tmp_path / "class.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, kind in (("a.ipynb", tarfile.SYMTYPE), ("b.ipynb", tarfile.LNKTYPE), ("c.ipynb", tarfile.CHRTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+        info = tarfile.TarInfo("../../d.ipynb")
+        info.size = len(NOTEBOOK)
+        archive.addfile(info, io.BytesIO(NOTEBOOK))
+        info = tarfile.TarInfo("ok.ipynb")
+        info.size = len(NOTEBOOK)
+        archive.addfile(info, io.BytesIO(NOTEBOOK))
+    entries = found(path)
+    assert shown(entries) == {name: (name, name != "ok") for name in ("a", "b", "c", "d", "ok")}
+    assert not list(tmp_path.rglob("d.ipynb"))
+
+
+def broken_zip():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("a.ipynb", NOTEBOOK * 50)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("bob.zip", b""),
+        ("bob.zip", b"no archive"),
+        ("bob.zip", broken_zip()[:2000]),
+        ("bob.tar.gz", b"\x1f\x8b broken"),
+        ("bob.tar", b"x" * 2000),
+        ("bob.tgz", broken_zip()),
+    ],
+)
+def test_a_broken_archive_is_one_row(place, found, name, data):
+    place("alice.ipynb")
+    entries = found(place(name, data=data))
+    assert shown(entries) == {"alice": ("alice", False), "bob": ("bob", True)}
+    assert name in entries["bob"].problem
+    assert shown(found(place() / name)) == {"bob": ("bob", True)}
+
+
+def test_an_encrypted_member_and_a_wrong_checksum_get_rows(place, found):
+    data = bytearray(broken_zip())
+    data[60] ^= 0xFF
+    root = place("bob.zip", data=bytes(data))
+    assert "can't be unpacked" in found(root / "bob.zip")["bob"].problem
+    encrypted = bytearray(broken_zip())
+    encrypted[6] |= 1
+    encrypted[encrypted.rfind(b"PK\1\2") + 8] |= 1
+    root = place("eve.zip", data=bytes(encrypted))
+    assert "without password" in found(root / "eve.zip")["eve"].problem
+
+
+def test_a_zip_bomb_is_refused_before_it_fills_the_disk(place, found, tmp_path):
+    root = place("alice.ipynb")
+    zipped(root / "bob.zip", {f"{n}.ipynb": b" " * 90 * 2**20 for n in range(5)})
+    zipped(root / "eve.zip", {f"{n}.txt": b"" for n in range(6000)})
+    entries = found(root)
+    assert shown(entries) == {"alice": ("alice", False), "bob": ("bob", True), "eve": ("eve", True)}
+    assert "MB when unpacked" in entries["bob"].problem and "5000 files" in entries["eve"].problem
+    assert sum(path.stat().st_size for path in (tmp_path / "scratch").rglob("*") if path.is_file()) < 2**20
+
+
+def test_a_tar_bomb_is_refused(place, found):
+    root = place("alice.ipynb")
+    with tarfile.open(root / "bob.tar.gz", "w:gz", compresslevel=1) as archive:
+        info = tarfile.TarInfo("data.bin")
+        info.size = 500 * 2**20
+        with open("/dev/zero", "rb") as zero:
+            archive.addfile(info, zero)
+    assert "MB when unpacked" in found(root)["bob"].problem
+
+
+def test_links_in_a_folder_are_not_followed(place, found, tmp_path):
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "x.ipynb").write_bytes(NOTEBOOK)
+    root = place("alice/a.ipynb")
+    (root / "alice" / "b.ipynb").symlink_to(secret / "x.ipynb")
+    (root / "bob").symlink_to(secret)
+    os.mkfifo(root / "alice" / "c.ipynb")
+    entries = found(root)
+    assert shown(entries) == {
+        "alice__a": ("alice", False),
+        "alice__b": ("alice", True),
+        "alice__c": ("alice", False),
+        "bob": ("bob", True),
+    }
+    with pytest.raises(UnreadableSubmission, match="no ordinary file"):
+        extract(entries["alice__c"])
+
+
+def test_canvas_names(place, found):
+    root = place(
+        "mullerana_12345_67890_attention.ipynb", "leeb_LATE_22_33_attention-1.ipynb", "leeb_22_31_attention.ipynb"
+    )
+    place("zed_5_6_report.pdf")
+    zipped(root / "kim_7_8_work.zip", {"a.ipynb": NOTEBOOK})
+    students = {id_: (entry.student, bool(entry.problem)) for id_, entry in found(root).items()}
+    assert students == {
+        "kim_7_8_work__a": ("kim", False),
+        "leeb_22_31_attention": ("leeb", False),
+        "leeb_LATE_22_33_attention-1": ("leeb", False),
+        "mullerana_12345_67890_attention": ("mullerana", False),
+        "zed_5_6_report": ("zed", True),
+    }
+
+
+def test_two_people_of_one_name_stay_two(place, found):
+    root = place("kim_1_10_a.ipynb", "kim_2_11_a.ipynb")
+    assert [entry.student for entry in found(root).values()] == ["kim (1)", "kim (2)"]
+
+
+def test_moodle_folders(place, found):
+    root = place("Ana Müller_123_assignsubmission_file_/a.ipynb", "Bo Li_124_assignsubmission_file_/x.pdf")
+    assert shown(found(root)) == {
+        "Ana_Müller_123_assignsubmission_file___a": ("Ana Müller", False),
+        "Bo_Li_124_assignsubmission_file___x": ("Bo Li", True),
+    }
+
+
+def test_gradescope_exports(place, found):
+    metadata = b"""---
+submission_11:
+  :submitters:
+  - :name: Ana Muller
+    :sid: '1'
+  :created_at: 2026-01-01
+  :results:
+    tests:
+    - :name: not a person
+submission_12:
+  :submitters:
+  - :name: Bo Li
+  - :name: Cy Day
+  :score: 1.0
+"""
+    root = place("export_1/submission_11/a.ipynb", "export_1/submission_12/a.ipynb", "export_1/submission_13/a.ipynb")
+    place("export_1/submission_metadata.yml", data=metadata)
+    students = [entry.student for entry in found(root).values()]
+    assert students == ["Ana Muller", "Bo Li and Cy Day", "submission_13"]
+
+
+def test_ids_are_safe_and_unique(place, found):
+    root = place("a/x.ipynb", "a/x.py", "a/X.ipynb", "-r f/..x y.ipynb", "n\u202eame/z\n.ipynb", "Mu\u0308ller/a.ipynb")
+    place("A" * 200 + "/" + "b" * 200 + ".ipynb", "=cmd/x.ipynb")
+    entries = found(root)
+    assert len({id_.casefold() for id_ in entries}) == len(entries) == 8
+    assert {"a__X", "a__x-2", "a__x-3", "M\u00fcller__a", "_cmd__x", "n_ame__z_"} <= set(entries)
+    assert all(len(f"{id_}.json".encode()) < 255 and id_[0] not in "-." for id_ in entries)
+    assert not any(letter in id_ for id_ in entries for letter in "/\\ \n\u202e\0'\"<>&")
+    assert all(entry.student.isprintable() or "\ufffd" in entry.student for entry in entries.values())
+
+
+def test_of_two_files_of_one_student_the_later_counts(place, found):
+    root = place("alice/a.ipynb", "alice/b.ipynb", "bob/x.py", "bob/x.ipynb", "carol/a.ipynb", "carol/b.ipynb")
+    for name in ("alice/b.ipynb", "bob/x.py", "bob/x.ipynb", "carol/a.ipynb", "carol/b.ipynb"):
+        os.utime(root / name, (1000, 1000))
+    os.utime(root / "alice/a.ipynb", (2000, 2000))
+    entries = list(found(root).values())
+    assert len(entries) == 6
+    by_id = {entry.id: entry for entry in entries}
+    assert {by_id[id_].path.name for id_ in counting(entries)} == {"a.ipynb", "x.ipynb", "b.ipynb"}
+    assert counting(entries) >= {"alice__a", "carol__b"}
+
+
+def test_what_has_a_problem_counts_only_where_there_is_nothing_else(place, found):
+    root = place("alice/a.ipynb")
+    os.utime(root / "alice/a.ipynb", (1000, 1000))
+    place("alice/z.zip", "bob/z.zip", data=b"broken")
+    assert counting(list(found(root).values())) == {"alice__a", "bob__z"}
+
+
+def test_the_order_and_the_ids_are_the_same_every_time(place, tmp_path):
+    root = place(*(f"s{n}/a.ipynb" for n in range(20)))
+    assert discover([root], tmp_path / "one") == discover([root], tmp_path / "two")
+
+
+def test_a_disk_of_ours_that_is_full_is_the_operators(place, tmp_path, monkeypatch):
+    root = place("alice.ipynb")
+    zipped(root / "bob.zip", {"a.ipynb": NOTEBOOK})
+
+    def full(path, mode="r"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("autograder.archives.Path.open", full)
+    with pytest.raises(OperatorError, match="Make room on the disk"):
+        discover([root], tmp_path / "scratch")

@@ -1,0 +1,52 @@
+"""verify: an assignment proved against itself, and caught where it contradicts itself."""
+
+import pytest
+import toycourse
+
+from autograder.errors import InstructorError
+from autograder.verify import Manner, verify
+
+GOOD = {("solution", "solution"), ("stub", "stub"), ("variant", "product"), ("variant", "transposed")}
+
+
+def proofs(root, **manner):
+    return {(proof.kind, proof.name): proof for proof in verify(root, "toy", Manner(**manner))}
+
+
+def test_the_toy_course_holds_with_each_check_alone(tmp_path):
+    found = proofs(toycourse.make(tmp_path), every_alone=True)
+    assert set(found) == GOOD | {("mistake", name) for name in toycourse.MISTAKES}
+    assert {key: proof.problem for key, proof in found.items() if proof.problem} == {}
+    assert found["solution", "solution"].grade.score == 10 and found["stub", "stub"].grade.score == 0
+
+
+def test_each_contradiction_is_said(tmp_path):
+    root = toycourse.make(tmp_path)
+    toycourse.edit(root, "assignment.toml", '"test_scale_leaves_its_argument_alone", ', "")
+    lost = 'fails = ["test_scale_multiplies_each_number"]'
+    more = 'fails = ["test_scale_multiplies_each_number", "test_affine_refuses_another_width"]'
+    twin = f"""[[mistakes]]
+id = "adds-as-well"
+says = "It adds, too."
+find = "return x * factor"
+replace = "return factor + x"
+{lost}
+"""
+    toycourse.edit(root, "assignment.toml", lost, f"{more}\n\n{twin}")
+    toycourse.edit(root, "variants/product.py", "torch.mul(x, factor)", "torch.add(x, factor)")
+    alone = "@pytest.mark.points(1)\n@pytest.mark.alone\n"
+    free = '@pytest.mark.points(1)\ndef test_free(student):\n    """Is a gift."""\n\n\n'
+    toycourse.edit(root, "test_hidden.py", alone, free + alone)
+    toycourse.edit(root, "assignment.toml", "points = 10", "points = 11")
+    found = {name: proof.problem for (_, name), proof in proofs(root).items()}
+    assert found["solution"] == found["transposed"] == found["no-bias"] == ""
+    assert found["stub"] == "should earn nothing, and passes test_free"
+    assert "loses test_scale_leaves_its_argument_alone, which `fails` does not list" in found["in-place"]
+    assert "passes test_affine_refuses_another_width, which `fails` lists" in found["adds-instead"]
+    assert "is not named in test_scale_multiplies_each_number (named there: adds-as-well)" in found["adds-instead"]
+    assert "should earn every point, and loses" in found["product"] and "test_hidden.py:" in found["product"]
+
+
+def test_an_unknown_assignment_is_refused(tmp_path):
+    with pytest.raises(InstructorError, match="Found there: toy"):
+        list(verify(toycourse.make(tmp_path), "toi", Manner()))
