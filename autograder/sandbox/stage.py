@@ -92,9 +92,9 @@ class Stage:
         leaves += [self._parameter(module, name) for module, name in operation.get("watched", ())]
         given = _Given(self, inputs)
         arguments = given.take(operation["args"])
-        before = [tensor.detach().clone() for tensor in inputs]
+        watch = _Watch(inputs, operation.get("memory"))
         result = function(*arguments, **given.take(operation["kwargs"]))
-        changed = [index for index, (old, new) in enumerate(zip(before, inputs, strict=True)) if not _same(old, new)]
+        changed = watch.changed()
         outputs: list[torch.Tensor] = []
         value = self._outgoing(result, outputs)
         if leaves:
@@ -167,6 +167,38 @@ class Stage:
         self.objects[handle.id] = value
         self._handles[id(value)] = handle
         return handle
+
+
+class _Watch:
+    """Notices which tensors were changed in place: their bytes, their shape, or the memory they look at.
+
+    memory: the buffer that all of them lie in, if there is one; comparing it whole is cheaper than one by one.
+    """
+
+    def __init__(self, tensors: list[torch.Tensor], memory: bytearray | None) -> None:
+        self.tensors = tensors
+        self.memory = memory
+        self.places = [(tensor.shape, tensor.data_ptr()) for tensor in tensors]
+        self.whole = bytes(memory) if memory is not None else b""
+        self.copies = [] if memory is not None else [tensor.detach().clone() for tensor in tensors]
+
+    def changed(self) -> list[int]:
+        """Which tensors, by index."""
+        if self.memory is not None:
+            moved = any((t.shape, t.data_ptr()) != place for t, place in zip(self.tensors, self.places, strict=True))
+            if not moved and self.memory == self.whole:
+                return []
+            self.copies = [self._as_it_was(index) for index in range(len(self.tensors))]
+        pairs = zip(self.copies, self.tensors, strict=True)
+        return [index for index, (old, new) in enumerate(pairs) if not _same(old, new)]
+
+    def _as_it_was(self, index: int) -> torch.Tensor:
+        tensor, (shape, place) = self.tensors[index], self.places[index]
+        if 0 in shape or self.memory is None:
+            return torch.empty(shape, dtype=tensor.dtype)
+        start = place - torch.frombuffer(self.memory, dtype=torch.uint8).data_ptr()
+        old = torch.frombuffer(bytearray(self.whole), dtype=tensor.dtype, offset=start)
+        return old.as_strided(shape, tensor.stride()) if tensor.shape == shape else old[:0]
 
 
 class _Given:

@@ -35,6 +35,7 @@ DTYPES = {
     name: getattr(torch, name)
     for name in ("float32 float64 float16 bfloat16 bool uint8 int8 int16 int32 int64 complex64 complex128".split())
 }
+ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 Buffer = bytes | bytearray | memoryview
@@ -80,7 +81,7 @@ def pack(value: Any, *, keep_storage: bool = False) -> list[Buffer]:
     writer = _Writer(keep_storage)
     tree = writer.write(value, 0)
     writer.lay_out()
-    header = json.dumps([tree, writer.table, writer.offsets], separators=(",", ":"), allow_nan=False).encode()
+    header = ENCODER.encode([tree, writer.table, writer.offsets]).encode()
     if len(header) > MAX_HEADER:
         raise Unsendable(f"a value of {len(header)} bytes besides its tensors; at most {MAX_HEADER} can be sent")
     buffers = [PREFIX.pack(MAGIC, len(header), writer.size), header, *writer.blobs]
@@ -194,8 +195,10 @@ class _Writer:
             with torch._C.DisableTorchFunctionSubclass():
                 plain = _readable(tensor)
                 storage = plain.untyped_storage().data_ptr() if plain.numel() else 0
-                facts = [DTYPE_NAMES[plain.dtype], list(plain.shape), str(plain.device), bool(tensor.requires_grad)]
-                place = (plain.data_ptr() if storage else len(self.table), plain.dtype, plain.shape, plain.stride())
+                shape, where = tuple(plain.shape), plain.device
+                device = "cpu" if where.type == "cpu" else str(where)
+                facts = [DTYPE_NAMES[plain.dtype], shape, device, bool(tensor.requires_grad)]
+                place = (plain.data_ptr() if storage else len(self.table), plain.dtype, shape, plain.stride())
         except Unsendable:
             raise
         except Exception as error:
@@ -221,7 +224,7 @@ class _Writer:
             row[:3] = stretch.blob, list(plain.stride()), plain.storage_offset() - stretch.start // plain.itemsize
 
     def _blob(self, plain: torch.Tensor) -> int:
-        data = memoryview(octets(plain).cpu().numpy())  # type: ignore[arg-type]
+        data = memoryview(octets(plain if plain.is_cpu else plain.cpu()).numpy())  # type: ignore[arg-type]
         padding = -self.size % ALIGNMENT
         if padding:
             self.blobs.append(bytes(padding))
@@ -310,7 +313,7 @@ class _Reader:
             raise WireError("a tensor whose bytes do not fill its shape")
         if count == 0:
             return torch.empty(shape, dtype=dtype)
-        if dtype is torch.bool:
+        if dtype is torch.bool and not self.trusting:
             raw = torch.frombuffer(self.payload, dtype=torch.uint8, count=count, offset=offset)
             return (raw != 0).reshape(shape)
         return torch.frombuffer(self.payload, dtype=dtype, count=count, offset=offset).reshape(shape)
@@ -365,12 +368,13 @@ class _Reader:
 
 
 def _text(value: str) -> str:
-    return value.encode("utf-8", "replace").decode()
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def _encodable(text: str) -> str:
     """The text, if it has no half of a surrogate pair, which no file could be written with."""
-    text.encode()
+    if not text.isascii():
+        text.encode()
     return text
 
 
@@ -394,8 +398,10 @@ def _count(value: Any, most: int) -> int:
 
 def octets(tensor: torch.Tensor) -> torch.Tensor:
     """The bytes of a tensor's elements, in order."""
-    flat = tensor.contiguous().reshape(-1)
-    return flat.as_strided(flat.shape, (1,)).view(torch.uint8)  # one element may have any stride
+    flat = tensor.contiguous().view(-1)
+    if flat.numel() == 1:
+        flat = flat.as_strided((1,), (1,))  # one element may have any stride
+    return flat.view(torch.uint8)
 
 
 def total(buffers: Sequence[Buffer]) -> int:

@@ -51,13 +51,14 @@ class Link:
 
     def receive(self) -> dict[str, Any]:
         header, payload = wire.lengths(self._inbox.exactly(wire.PREFIX.size), MAX_PAYLOAD)
-        message = wire.unpack(self._inbox.exactly(header), self._inbox.exactly(payload), trusting=True)
+        start, memory = self._inbox.exactly(header), self._inbox.exactly(payload)
+        message = wire.unpack(start, memory, trusting=True)
         operation: dict[str, Any] = message.value
-        operation["tensors"] = [_placed(t, f) for t, f in zip(message.tensors, message.facts, strict=True)]
-        if any(fact.device != "cpu" for fact in message.facts):
-            moved = {id(old): new for old, new in zip(message.tensors, operation["tensors"], strict=True)}
-            operation = {key: _replaced(value, moved) for key, value in operation.items()}
-        return operation
+        if all(fact.device == "cpu" for fact in message.facts):
+            operation["memory"] = memory
+            return operation
+        moved = {id(t): t.to(f.device) for t, f in zip(message.tensors, message.facts, strict=True)}
+        return {key: _replaced(value, moved) for key, value in operation.items()}
 
     def send(self, value: Any) -> None:
         for buffer in wire.pack(value):
@@ -153,10 +154,6 @@ def _refusal(name: str) -> Callable[..., NoReturn]:
         raise RuntimeError(FORBIDDEN + name)
 
     return refuse
-
-
-def _placed(tensor: torch.Tensor, facts: wire.Facts) -> torch.Tensor:
-    return tensor if facts.device == "cpu" else tensor.to(facts.device)
 
 
 def _replaced(value: Any, moved: dict[int, torch.Tensor]) -> Any:
