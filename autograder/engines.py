@@ -74,8 +74,8 @@ class LocalPool:
     def __init__(self, job: Job) -> None:
         if sys.platform != "linux":
             raise OperatorError(
-                f"submissions can be graded on Linux only, and this is {sys.platform}. Here `autograder check` runs the "
-                "public tests; grade on a Linux machine, a container, or a virtual machine."
+                f"submissions can be graded on Linux only, and this is {sys.platform}. Here `autograder check` runs "
+                "the public tests; grade on a Linux machine, a container, or a virtual machine."
             )
         self.job = replace(job, profile=replace(job.profile, slots=max(job.profile.slots, job.workers)))
         self.zygote = Zygote(self.job.profile, gpu=job.device != "cpu")

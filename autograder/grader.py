@@ -219,7 +219,10 @@ class Sitting:
         seed = course.input_seed(self.setting.secret, self.submission.digest, check.name)
         student = Student(conversation, self._kinds)
         bench = Bench(student, self.setting.reference, self.setting.device, seed, conversation.changed)
-        return self.judge.run(check.name, bench)
+        finding = self.judge.run(check.name, bench)
+        if clock.ended is not None and finding.status is Status.PASSED:
+            return Finding(clock.ended.status, "the test went on after the worker had ended", clock.ended)
+        return finding
 
     def _refuse_if_spent(self) -> float:
         """The CPU time that is left to the submission. Raises WorkerEnded if there is none."""
@@ -307,6 +310,7 @@ class Clock:
         self.short = left < budget.cpu
         self.cpu_end = worker.cpu() + min(budget.cpu, left)
         self.wall_end = time.monotonic() + budget.wall
+        self.ended: WorkerEnded | None = None
 
     def ask(self, operation: dict[str, Any]) -> Message:
         """Have an operation performed with what is left of the budget. The sentence of a timeout names the whole."""
@@ -314,9 +318,11 @@ class Clock:
         try:
             return self.worker.ask(operation, Budget(max(cpu, 0.0), max(wall, 0.0)))
         except WorkerEnded as error:
+            self.ended = error
             if error.status is not Status.TIMED_OUT:
                 raise
-            raise WorkerEnded(Status.TIMED_OUT, self._sentence()) from error
+            self.ended = WorkerEnded(Status.TIMED_OUT, self._sentence())
+            raise self.ended from error
 
     def _sentence(self) -> str:
         if time.monotonic() >= self.wall_end:

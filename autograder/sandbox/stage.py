@@ -178,14 +178,14 @@ class _Watch:
     def __init__(self, tensors: list[torch.Tensor], memory: bytearray | None) -> None:
         self.tensors = tensors
         self.memory = memory
-        self.places = [(tensor.shape, tensor.data_ptr()) for tensor in tensors]
+        self.places = [_place(tensor) for tensor in tensors]
         self.whole = bytes(memory) if memory is not None else b""
         self.copies = [] if memory is not None else [tensor.detach().clone() for tensor in tensors]
 
     def changed(self) -> list[int]:
         """Which tensors, by index."""
         if self.memory is not None:
-            moved = any((t.shape, t.data_ptr()) != place for t, place in zip(self.tensors, self.places, strict=True))
+            moved = any(_place(tensor) != place for tensor, place in zip(self.tensors, self.places, strict=True))
             if not moved and self.memory == self.whole:
                 return []
             self.copies = [self._as_it_was(index) for index in range(len(self.tensors))]
@@ -193,12 +193,12 @@ class _Watch:
         return [index for index, (old, new) in enumerate(pairs) if not _same(old, new)]
 
     def _as_it_was(self, index: int) -> torch.Tensor:
-        tensor, (shape, place) = self.tensors[index], self.places[index]
-        if 0 in shape or self.memory is None:
+        tensor, (shape, strides, place) = self.tensors[index], self.places[index]
+        if 0 in shape or tensor.shape != shape or self.memory is None:
             return torch.empty(shape, dtype=tensor.dtype)
         start = place - torch.frombuffer(self.memory, dtype=torch.uint8).data_ptr()
         old = torch.frombuffer(bytearray(self.whole), dtype=tensor.dtype, offset=start)
-        return old.as_strided(shape, tensor.stride()) if tensor.shape == shape else old[:0]
+        return old.as_strided(shape, strides)
 
 
 class _Given:
@@ -245,6 +245,10 @@ def describe(error: BaseException) -> Raised:
         message = "(its text can't be shown)"
     bases = tuple(base.__name__ for base in type(error).__mro__)
     return Raised(type(error).__name__, bases, message, "\n".join(frames[-MAX_FRAMES:])[:MAX_TEXT])
+
+
+def _place(tensor: torch.Tensor) -> tuple[torch.Size, tuple[int, ...], int]:
+    return tensor.shape, tensor.stride(), tensor.data_ptr()
 
 
 def _same(old: torch.Tensor, new: torch.Tensor) -> bool:

@@ -273,6 +273,8 @@ class RemoteModule(RemoteObject):
     def to(self, place: torch.dtype | torch.device | str) -> "RemoteModule":
         """Move to a dtype or device."""
         place = torch.device(place) if isinstance(place, str) else place
+        if isinstance(place, torch.device) and place.type == self._conversation.device.type == "cpu":
+            return self  # where there is nothing but the CPU, it is there
         self._conversation.perform({"op": "cast", "target": self._handle, "to": place})
         self._refresh()
         return self

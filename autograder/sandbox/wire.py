@@ -398,9 +398,9 @@ def _count(value: Any, most: int) -> int:
 
 def octets(tensor: torch.Tensor) -> torch.Tensor:
     """The bytes of a tensor's elements, in order."""
-    flat = tensor.contiguous().view(-1)
-    if flat.numel() == 1:
-        flat = flat.as_strided((1,), (1,))  # one element may have any stride
+    flat = tensor.contiguous().reshape(-1)
+    if flat.numel() < 2:
+        flat = flat.as_strided(flat.shape, (1,))  # less than two elements may have any stride
     return flat.view(torch.uint8)
 
 

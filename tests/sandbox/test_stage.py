@@ -269,3 +269,14 @@ def test_an_operation_that_can_not_be_performed_is_told(operation):
 def test_a_result_that_contains_itself_is_told():
     room = stage("loop = []\nloop.append(loop)\ndef f(): return loop")
     assert room.perform(call("f")).type == "RecursionError"
+
+
+@pytest.mark.parametrize("body", ["x.t_()", "x[0] = 7", "x.resize_(1)", "x.data = x.data + 1", "x.detach().zero_()"])
+def test_changes_are_noticed_whatever_lies_beneath(body):
+    """The same with copies as with one buffer that all arguments lie in."""
+    room = stage(f"def f(x, y): {body}")
+    memory = bytearray(torch.arange(1.0, 14.0).numpy().tobytes())
+    whole = torch.frombuffer(memory, dtype=torch.float32)
+    x, y = whole[:9].view(3, 3), whole[9:]
+    assert room.perform({**call("f", x, y), "memory": memory})["changed"] == [0]
+    assert room.perform(call("f", torch.rand(3, 3) + 1, y))["changed"] == [0]
