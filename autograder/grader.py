@@ -24,6 +24,7 @@ from autograder.records import (
     Status,
     Submission,
 )  # fmt: skip
+from autograder.sandbox.rehearsal import Rehearsal
 from autograder.sandbox.spawn import Budget, Order, Usage, Worker, WorkerEnded, Zygote, ZygoteDied
 from autograder.sandbox.student import Conversation, Exchange, Student
 from autograder.sandbox.wire import Message
@@ -31,6 +32,7 @@ from autograder.sandbox.wire import Message
 MAX_CELLS_LOST = 3
 MAX_CELL_NOTES = 5
 LEAST_CPU = 1.0
+MAX_DRAWS = 4
 SPENT = "used all the CPU time that a submission may use"
 FATAL = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.CRASHED, Status.REFUSED)
 
@@ -179,27 +181,50 @@ class Sitting:
         return [check for check in self.judge.checks if not only or check.name in only]
 
     def judge_all(self) -> None:
-        """Every check once; those that did not pass once more, alone in a fresh worker, and that verdict counts.
+        """Every check once; those that did not pass once more, and that second verdict counts.
 
         Patience halves with each timeout in a row, down to a second: one endless loop leaves time for what follows.
         """
         for check in self.checks:
             if check.alone or self.setting.every_alone:
                 self.close()
-            self.findings[check.name] = self._judge(check, recorded=None)
+            self.findings[check.name] = self._judge(Draw(check))
             self._patience = self._patience / 2 if self.findings[check.name].status is Status.TIMED_OUT else 1.0
             if self.findings[check.name].status in FATAL or check.alone:
                 self.close()
         for check in self.checks:
             if self.findings[check.name].status not in (Status.PASSED, Status.TIMED_OUT):
-                self.close()
-                exchanges: list[Exchange] = []
-                self.findings[check.name] = self._judge(check, exchanges)
-                if self.findings[check.name].status in (Status.FAILED, Status.RAISED):
-                    self.recorded[check.name] = exchanges
+                self.findings[check.name] = self._judge_again(check)
 
-    def _judge(self, check: Check, recorded: list[Exchange] | None) -> Finding:
-        limits = self.setting.assignment.limits
+    def _judge_again(self, check: Check) -> Finding:
+        """Alone in a fresh worker, with fresh inputs. Inputs on which the solution itself fails count for nothing."""
+        for number in range(1, MAX_DRAWS + 1):
+            self.close()
+            draw = Draw(check, number)
+            exchanges: list[Exchange] = []
+            finding = self._judge(draw, exchanges)
+            if finding.status not in (Status.FAILED, Status.RAISED):
+                return finding
+            fair = self._rehearse(draw)
+            if fair.status is Status.PASSED:
+                self.recorded[check.name] = exchanges
+                return finding
+        return Finding(Status.INTERNAL, f"the solution itself does not pass this check: {fair.message}", fair.error)
+
+    def _rehearse(self, draw: "Draw") -> Finding:
+        """The solution before the same check, with the same inputs."""
+        reference = self.setting.reference
+        stage = Rehearsal(vars(reference))
+        names = list(self.setting.assignment.names)
+        kinds = stage.ask({"op": "kinds", "names": names}).value
+        conversation = Conversation(stage.ask, self.setting.device)
+        bench = Bench(
+            Student(conversation, kinds), reference, self.setting.device, self._seed(draw), conversation.changed
+        )
+        return self.judge.run(draw.check.name, bench)
+
+    def _judge(self, draw: "Draw", recorded: list[Exchange] | None = None) -> Finding:
+        check, limits = draw.check, self.setting.assignment.limits
         try:
             self._refuse_if_spent()
             worker = self._worker or self._fresh_worker()
@@ -212,17 +237,19 @@ class Sitting:
             clock.ask,
             self.setting.device,
             recording=recorded is not None,
-            seed=course.worker_seed(self.setting.secret, self.submission.digest, check.name),
+            seed=course.worker_seed(self.setting.secret, self.submission.digest, draw.name),
         )
         if recorded is not None:
             conversation.recorded = recorded
-        seed = course.input_seed(self.setting.secret, self.submission.digest, check.name)
         student = Student(conversation, self._kinds)
-        bench = Bench(student, self.setting.reference, self.setting.device, seed, conversation.changed)
+        bench = Bench(student, self.setting.reference, self.setting.device, self._seed(draw), conversation.changed)
         finding = self.judge.run(check.name, bench)
         if clock.ended is not None and finding.status is Status.PASSED:
             return Finding(clock.ended.status, "the test went on after the worker had ended", clock.ended)
         return finding
+
+    def _seed(self, draw: "Draw") -> int:
+        return course.input_seed(self.setting.secret, self.submission.digest, draw.name)
 
     def _refuse_if_spent(self) -> float:
         """The CPU time that is left to the submission. Raises WorkerEnded if there is none."""
@@ -299,6 +326,19 @@ class Sitting:
         usage = worker.end()
         self.used = Usage(self.used.cpu + usage.cpu, max(self.used.peak, usage.peak))
         self._printed = self._printed or worker.printed.decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A check with one draw of its random inputs."""
+
+    check: Check
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """What seeds are made of."""
+        return f"{self.check.name}:{self.number}" if self.number else self.check.name
 
 
 class Clock:

@@ -5,6 +5,7 @@ import json
 import classroom
 import pytest
 import torch
+import toycourse
 from classroom import CHECKS, SCALE, lost, scale, solution, statuses, told
 
 from autograder import course, reports
@@ -37,7 +38,7 @@ WORKS = {
     "cell crashes": solution(before="import ctypes\nctypes.string_at(0)"),
     "cell leaves": solution(before="import os\nos._exit(0)"),
     "cell hangs": solution(before="while True:\n    pass"),
-    "cell hogs": solution(before="import torch\nkept = []\nwhile True:\n    kept.append(torch.ones(64, 1024, 1024))"),
+    "cell hogs": solution(before="import torch\nkept = []\nwhile True:\n    kept.append(torch.empty(64, 1024, 1024))"),
     "cell floods": solution(before=FLOOD),
     "crash": in_one("ctypes.string_at(0)"),
     "abort": in_one("os.abort()"),
@@ -251,7 +252,7 @@ def test_the_instructor_sees_what_a_student_does_not(leaks, quick_course):
     grade = leaks["text"]
     detail = next(check.detail for check in grade.checks if check.name == "test_scale_leaves_its_argument_alone")
     secret = course.secret(quick_course)
-    torch.manual_seed(course.input_seed(secret, grade.digest, "test_scale_leaves_its_argument_alone"))
+    torch.manual_seed(course.input_seed(secret, grade.digest, "test_scale_leaves_its_argument_alone:1"))
     numbers = "_".join(f"{value:.4f}".replace("-", "m") for value in torch.randn(4).tolist())
     assert f"LEAK{numbers}" in detail
     assert "LEAK" in leaks["print"].detail
@@ -412,3 +413,25 @@ def test_a_broken_check_leaves_the_score_pending(tmp_path):
     assert lost(grade) == {"test_scale_leaves_its_argument_alone": "internal"}
     broken = next(check for check in grade.checks if check.status == "internal")
     assert "NameError" in broken.detail and "through no fault of yours" in broken.feedback
+
+
+UNLUCKY = """
+
+@pytest.mark.points(1)
+def test_scale_with_bad_luck(student, device):
+    \"\"\"Scales a number.\"\"\"
+    assert student.scale(torch.ones((), device=device), 2.0) == (3 if torch.rand(()) < LUCK else 2)
+"""
+
+
+@pytest.mark.parametrize(("luck", "expected"), [(0.15, {"passed"}), (2, {"internal"})], ids=["sometimes", "always"])
+def test_inputs_on_which_the_solution_fails_cost_nothing(tmp_path, luck, expected):
+    """They are drawn again; where the solution always fails, the check is ours to mend and the score is pending."""
+    root = toycourse.make(tmp_path)
+    toycourse.edit(root, "assignment.toml", "points = 10", "points = 11")
+    tests = root / "solutions" / "toy" / "test_hidden.py"
+    tests.write_text(tests.read_text() + UNLUCKY.replace("LUCK", str(luck)))
+    works = {f"student{number}": solution(after=f"number = {number}") for number in range(24 if luck < 1 else 2)}
+    grades = classroom.grade_once(root, tmp_path / "class", works).values()
+    assert {statuses(grade)["test_scale_with_bad_luck"] for grade in grades} == expected
+    assert {grade.score for grade in grades} == ({11} if luck < 1 else {None})

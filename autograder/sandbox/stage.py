@@ -169,6 +169,13 @@ class Stage:
         return handle
 
 
+def sendable(answer: dict[str, Any] | Raised) -> dict[str, Any]:
+    """An answer in the form in which it travels."""
+    if isinstance(answer, Raised):
+        return {"raised": [answer.type, list(answer.bases), answer.message, answer.where]}
+    return answer
+
+
 class _Watch:
     """Notices which tensors were changed in place: their bytes, their shape, or the memory they look at.
 

@@ -19,7 +19,7 @@ import torch
 
 from autograder.sandbox import limits, wire
 from autograder.sandbox.cells import Runner
-from autograder.sandbox.stage import FORBIDDEN, Raised, Stage, describe, reseed
+from autograder.sandbox.stage import FORBIDDEN, Stage, describe, reseed, sendable
 
 LINK = 3
 MAX_PAYLOAD = 1 << 32
@@ -81,11 +81,11 @@ def _serve(link: Link, runner: Runner) -> None:
         answer = stage.perform(operation)
         _flush()
         try:
-            link.send(_plain(answer))
+            link.send(sendable(answer))
         except wire.Unsendable as error:
-            link.send(_plain(describe(TypeError(f"the result can't be read: {error}"))))
+            link.send(sendable(describe(TypeError(f"the result can't be read: {error}"))))
         except Exception as error:
-            link.send(_plain(describe(error)))
+            link.send(sendable(describe(error)))
 
 
 def _run_cells(link: Link, runner: Runner, cells: list[tuple[int, str]]) -> list[dict[str, Any]]:
@@ -102,13 +102,6 @@ def _run_cells(link: Link, runner: Runner, cells: list[tuple[int, str]]) -> list
 def _flush() -> None:
     with contextlib.suppress(Exception):
         sys.stdout.flush()
-
-
-def _plain(answer: Any) -> dict[str, Any]:
-    if isinstance(answer, Raised):
-        return {"raised": [answer.type, list(answer.bases), answer.message, answer.where]}
-    given: dict[str, Any] = answer
-    return given
 
 
 def forbid(calls: Sequence[str], operators: Sequence[str]) -> list[object]:

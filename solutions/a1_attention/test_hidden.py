@@ -39,9 +39,9 @@ def additive(student, device, weights=None, dtype=SINGLE):
     """The student's AdditiveAttention with `weights`; by default for queries and keys of width 6."""
     weights = weights or draw_weights(6, 6, 11)
     hidden_size, query_size = weights["query_proj.weight"].shape
-    attention = student.AdditiveAttention(query_size, weights["key_proj.weight"].shape[1], hidden_size)
-    attention.to(device)
-    attention.to(dtype)
+    attention = student.AdditiveAttention(query_size, weights["key_proj.weight"].shape[1], hidden_size).to(device)
+    if dtype != SINGLE:
+        attention.to(dtype)
     attention.load_weights({name: weight.to(device, dtype) for name, weight in weights.items()})
     return attention
 
@@ -74,82 +74,85 @@ def agree(answer, expected, rounding=None):
         close(part, wanted, rounding)
 
 
+def slope_is_right(loss, tensors):
+    """The gradients of `tensors` promise how far a small step moves the loss. All float64; changes `tensors`."""
+    before = loss()
+    before.backward()
+    steps = [1e-8 * draw(tensor.device, *tensor.shape, dtype=DOUBLE) for tensor in tensors]
+    pairs = [(tensor.grad, step) for tensor, step in zip(tensors, steps, strict=True) if tensor.grad is not None]
+    promised = sum(((gradient * step).sum() for gradient, step in pairs), torch.zeros_like(before))
+    with torch.no_grad():
+        for tensor, step in zip(tensors, steps, strict=True):
+            tensor.add_(step)
+        close(1e8 * promised, 1e8 * (loss() - before), rounding=(1e-5, 1e-5))
+
+
 # Laws that both kinds keep. `attend` is either of them; queries and keys have width 6.
 
 
-def order_of_keys_is_nothing(attend, device):
+@torch.no_grad()
+def only_its_own_keys_count(attend, device, order=range(7), items=slice(None), rows=slice(None)):
+    """Of queries (3, 4, 6) on 7 keys, some items and rows asked alone, with their keys in another order."""
     query, key, value = draw(device, 3, 4, 6), draw(device, 3, 7, 6), draw(device, 3, 7, 5)
-    order = torch.tensor([4, 0, 6, 2, 1, 5, 3], device=device)
     context, weights = choosy(attend(query, key, value))
     assert weights.shape == (3, 4, 7)
-    agree(attend(query, key[:, order], value[:, order]), (context, weights[..., order]))
+    order = torch.tensor(order, device=device)
+    alone = attend(query[items, rows], key[items, order], value[items, order])
+    agree(alone, (context[items, rows], weights[items, rows][..., order]))
 
 
-def each_is_answered_alone(attend, device):
+@torch.no_grad()
+def hidden_keys_are_hidden(attend, device):
+    """Each of the queries (3, 4, 6) sees 3 of 7 keys; what nobody sees is huge. Then each query is given its 3 alone."""
     query, key, value = draw(device, 3, 4, 6), draw(device, 3, 7, 6), draw(device, 3, 7, 5)
-    context, weights = choosy(attend(query, key, value))
-    assert (context.shape, weights.shape) == ((3, 4, 5), (3, 4, 7))
-    for item in (slice(0, 1), slice(1, 3)):
-        for row in (slice(0, 4), slice(2, 3)):
-            agree(attend(query[item, row], key[item], value[item]), (context[item, row], weights[item, row]))
-
-
-def hidden_keys_are_hidden(attend, device, mask):
-    """For queries (3, 4, 6) on 7 keys."""
-    query, key, value = draw(device, 3, 4, 6), draw(device, 3, 7, 6), draw(device, 3, 7, 5)
+    order = torch.randperm(7)
+    unseen, seen = order[:2].to(device), order[2:][torch.rand(3, 4, 5).argsort(dim=-1)[..., :3]].to(device)
+    key[:, unseen] *= 300
+    value[:, unseen] *= -300
+    mask = torch.zeros(3, 4, 7, dtype=torch.bool, device=device).scatter_(-1, seen, True)
     context, weights = choosy(attend(query, key, value, mask))
-    visible = mask.expand(3, 4, 7)
     assert (context.shape, weights.shape) == ((3, 4, 5), (3, 4, 7))
-    assert (weights[~visible] == 0).all(), "a hidden key has some weight"
-    assert (weights[visible] > 0).all(), "a key that may be seen has none"
-    for item, row in ((0, 3), (1, 0), (2, 2)):
-        seen = visible[item, row]
-        alone = attend(query[item : item + 1, row : row + 1], key[item : item + 1, seen], value[item : item + 1, seen])
-        agree(alone, (context[item, row].reshape(1, 1, 5), weights[item, row, seen].reshape(1, 1, -1)))
-    unseen = ~visible.any(dim=-2).unsqueeze(-1)
-    key, value = torch.where(unseen, 300 * key.flip(-1), key), torch.where(unseen, -300 * value.flip(-1), value)
-    agree(attend(query, key, value, mask), (context, weights))
+    assert (weights[~mask] == 0).all(), "a hidden key has some weight"
+    assert (weights[mask] > 0).all(), "a key that may be seen has none"
+    item = torch.arange(3, device=device)[:, None, None]
+    expected = context.reshape(12, 1, 5), weights.gather(-1, seen).reshape(12, 1, 3)
+    given = query.reshape(12, 1, 6), key[item, seen].reshape(12, 3, 6), value[item, seen].reshape(12, 3, 5)
+    twice = given[0].repeat(1, 2, 1)  # one query would be another trap
+    agree(attend(twice, *given[1:]), [part.expand(-1, 2, -1) for part in expected])
 
 
-def short_masks_are_long_masks(attend, device, shape):
-    """For queries (2, 3, 4, 6) on 5 keys."""
-    mask = draw_mask(device, *shape)
+@torch.no_grad()
+def masks_of_any_shape_are_taken(attend, device):
+    """For queries (2, 3, 4, 6) on 5 keys, then for as many queries as keys, where only its rows tell which is which."""
     query, key, value = draw(device, 2, 3, 4, 6), draw(device, 2, 3, 5, 6), draw(device, 2, 3, 5, 8)
-    short = choosy(attend(query, key, value, mask))
-    agree(short, pair(attend(query, key, value, mask.expand(2, 3, 4, 5).clone())))
-
-
-def all_seen_is_no_mask(attend, device):
-    query, key, value = draw(device, 3, 4, 6), draw(device, 3, 7, 6), draw(device, 3, 7, 5)
-    plain = choosy(attend(query, key, value))
-    agree(attend(query, key, value, torch.ones(4, 7, dtype=torch.bool, device=device)), plain)
-
-
-def square_masks_stay_upright(attend, device):
-    """As many queries as keys: nothing but its rows and columns tell which is which."""
-    query, key, value = draw(device, 2, 5, 6), draw(device, 2, 5, 6), draw(device, 2, 5, 8)
+    for shape in ((5,), (2, 1, 1, 5), (3, 1, 5)):
+        mask = draw_mask(device, *shape)
+        short = choosy(attend(query, key, value, mask))
+        assert short[1].shape == (2, 3, 4, 5)
+        assert torch.equal(short[1] != 0, mask.expand(2, 3, 4, 5)), "the zeros are not where the mask is false"
+    agree(attend(query, key, value, mask.expand(2, 3, 4, 5).clone()), short)
     mask = torch.ones(5, 5, dtype=torch.bool, device=device).tril()
-    _, weights = choosy(attend(query, key, value, mask))
-    assert weights.shape == (2, 5, 5)
-    assert torch.equal(weights != 0, mask.expand(2, 5, 5)), "the zeros are not where the mask is false"
+    _, weights = choosy(attend(key[0], key[1], value[0], mask))
+    assert weights.shape == (3, 5, 5)
+    assert torch.equal(weights != 0, mask.expand(3, 5, 5)), "the zeros are not where the mask is false"
 
 
-def mask_with_empty_rows(device, case):
-    """For queries (3, 4, 6) on 7 keys."""
-    if case == "all":
-        return torch.zeros(7, dtype=torch.bool, device=device)
-    if case == "by query":
-        return torch.tensor([[True], [False], [True], [False]], device=device)
+def some_rows_empty(device):
+    """A mask for queries (3, 4, 6) on 7 keys: in item 1 one query may look nowhere, in item 2 none may look anywhere."""
     mask = draw_mask(device, 3, 4, 7)
-    mask[(1, 2) if case == "one query" else 2] = False
+    mask[1, 2] = False
+    mask[2] = False
     return mask
 
 
-def empty_rows_are_zero(attend, device, case):
-    mask = mask_with_empty_rows(device, case)
-    query, key, value = draw(device, 3, 4, 6), draw(device, 3, 7, 6), draw(device, 3, 7, 5)
-    answer = attend(query, key, value, mask)
-    context, weights = pair(answer) if case == "all" else choosy(answer)
+def empty_in_short(device):
+    """Two of four queries, then all of them."""
+    every_other = torch.tensor([[True], [False], [True], [False]], device=device)
+    return every_other, torch.zeros(7, dtype=torch.bool, device=device)
+
+
+def zero_where_empty(answer, mask):
+    context, weights = choosy(answer) if mask.any() else pair(answer)
     assert (context.shape, weights.shape) == ((3, 4, 5), (3, 4, 7))
     empty = ~mask.expand(3, 4, 7).any(dim=-1)
     assert (weights[empty] == 0).all(), "a query that may look nowhere has weights"
@@ -157,32 +160,47 @@ def empty_rows_are_zero(attend, device, case):
     assert context.isfinite().all() and weights.isfinite().all(), "NaN or inf"
 
 
-def empty_rows_have_no_gradient(attend, device, case):
-    mask = mask_with_empty_rows(device, case)
+@torch.no_grad()
+def empty_rows_are_zero(attend, device, masks):
+    query, key, value = draw(device, 3, 4, 6), draw(device, 3, 7, 6), draw(device, 3, 7, 5)
+    for mask in masks:
+        zero_where_empty(attend(query, key, value, mask), mask)
+
+
+def empty_rows_have_no_gradient(attend, device, mask):
+    """Returns what was answered."""
     shapes = ((3, 4, 6), (3, 7, 6), (3, 7, 5))
-    query, key, value = (draw(device, *shape).requires_grad_() for shape in shapes)
-    context, weights = pair(attend(query, key, value, mask))
+    inputs = [draw(device, *shape).requires_grad_() for shape in shapes]
+    context, weights = pair(attend(*inputs, mask))
     assert (context.shape, weights.shape) == ((3, 4, 5), (3, 4, 7))
-    loss = (context * draw(device, 3, 4, 5)).sum() + (weights * draw(device, 3, 4, 7)).sum()
-    if loss.requires_grad or case != "all":
-        loss.backward()
-    of_query, of_key, of_value = (torch.zeros_like(x) if x.grad is None else x.grad for x in (query, key, value))
+    ((context * draw(device, 3, 4, 5)).sum() + (weights * draw(device, 3, 4, 7)).sum()).backward()
+    of_query, of_key, of_value = (torch.zeros_like(x) if x.grad is None else x.grad for x in inputs)
     for gradient in (of_query, of_key, of_value):
         assert gradient.isfinite().all(), "NaN or inf in a gradient"
-    empty = ~mask.expand(3, 4, 7).any(dim=-1)
+    empty = ~mask.any(dim=-1)
     nobody = empty.all(dim=-1)
     assert (of_query[empty] == 0).all(), "a query that may look nowhere has a gradient"
     assert (of_key[nobody] == 0).all() and (of_value[nobody] == 0).all(), "nobody looks at a key, yet it has one"
-    assert case == "all" or (of_value != 0).any(), "no gradient reaches the values"
+    assert (of_value != 0).any(), "no gradient reaches the values"
+    return context.detach(), weights.detach()
 
 
 def gradients_are_right(attend, device, mask):
-    """Against finite differences; `attend` must work in float64."""
+    """`attend` must work in float64."""
     inputs = [draw(device, *shape, dtype=DOUBLE).requires_grad_() for shape in ((2, 3, 6), (2, 4, 6), (2, 4, 5))]
-    assert all(result.requires_grad for result in choosy(attend(*inputs, mask))), "a result is cut off from its inputs"
-    assert torch.autograd.gradcheck(lambda *given: tuple(pair(attend(*given, mask))), inputs, fast_mode=True)
+    factors = draw(device, 100, dtype=DOUBLE)
+
+    def loss():
+        answer = choosy(attend(*inputs, mask))
+        cut_off = torch.is_grad_enabled() and not all(result.requires_grad for result in answer)
+        assert not cut_off, "a result is cut off from its inputs"
+        numbers = torch.cat([result.flatten() for result in answer])
+        return (numbers * factors[: len(numbers)]).sum()
+
+    slope_is_right(loss, inputs)
 
 
+@torch.no_grad()
 def dtype_is_kept(attend, device, dtype):
     """With a query that may look nowhere, which is where half precision goes wrong."""
     query, key, value = (draw(device, *shape, dtype=dtype) for shape in ((3, 4, 6), (3, 7, 6), (3, 7, 5)))
@@ -195,18 +213,19 @@ def dtype_is_kept(attend, device, dtype):
     close(context, (weights.double() @ value.double()).to(dtype))
 
 
+@torch.no_grad()
 def ones_stay_dimensions(attend, device):
     query, key, value = draw(device, 1, 1, 6), draw(device, 1, 1, 6), draw(device, 1, 1, 5)
-    context, weights = pair(attend(query, key, value))
-    close(weights, torch.ones(1, 1, 1, device=device))
-    close(context, value)
-    for leading in ((3, 1), (), (1,), (1, 1)):
-        query, key, value = draw(device, *leading, 1, 6), draw(device, *leading, 7, 6), draw(device, *leading, 7, 5)
-        context, weights = choosy(attend(torch.cat([query] * 4, dim=-2), key, value))
-        agree(attend(query, key, value), (context[..., :1, :], weights[..., :1, :]))
-        assert context.shape == (*leading, 4, 5)
+    agree(attend(query, key, value), (value, torch.ones(1, 1, 1, device=device)))
+    for leading, width in (((3, 1), 5), ((), 1)):
+        query, key, value = draw(device, *leading, 1, 6), draw(device, *leading, 7, 6), draw(device, *leading, 7, width)
+        context, weights = choosy(attend(query, key, value))
+        assert (context.shape, weights.shape) == ((*leading, 1, width), (*leading, 1, 7))
+        close(context, weights @ value)
+        close(weights.sum(dim=-1), torch.ones(*leading, 1, device=device))
 
 
+@torch.no_grad()
 def views_are_welcome(attend, device):
     query = draw(device, 4, 3, 6).transpose(0, 1)
     key = draw(device, 3, 12, 7)[:, ::2].transpose(-2, -1)
@@ -220,8 +239,7 @@ def views_are_welcome(attend, device):
 
 
 @pytest.mark.points(2)
-@pytest.mark.parametrize("dtype", [SINGLE, DOUBLE], ids=str)
-@pytest.mark.parametrize("leading", [(3,), (), (2, 4)], ids=str)
+@pytest.mark.parametrize(("leading", "dtype"), [((3,), DOUBLE), ((), SINGLE), ((2, 4), SINGLE)], ids=str)
 def test_attention_agrees_with_the_reference(student, reference, device, leading, dtype):
     """Dot-product attention: context and weights are right, in float32 and float64, after any leading dimensions."""
     sizes = ((5, 16), (7, 16), (7, 9))
@@ -233,7 +251,7 @@ def test_attention_agrees_with_the_reference(student, reference, device, leading
 @pytest.mark.points(1)
 def test_attention_scores_have_the_right_size(student, device):
     """Dot-product attention: the scores keep their size, however wide the vectors are."""
-    for width in (3, 9, 40):
+    for width in (3, 40):
         query, key, value = draw(device, 2, 3, width), draw(device, 2, 4, width), draw(device, 2, 4, 5)
         _, weights = pair(student.scaled_dot_product_attention(query, key, value))
         products = query @ key.transpose(-2, -1)
@@ -255,45 +273,39 @@ def test_attention_weights_are_shares(student, device):
 @pytest.mark.points(0.5)
 def test_attention_sees_keys_as_a_set(student, device):
     """Dot-product attention: keys in another order, along with their values, change no context."""
-    order_of_keys_is_nothing(student.scaled_dot_product_attention, device)
+    only_its_own_keys_count(student.scaled_dot_product_attention, device, order=(4, 0, 6, 2, 1, 5, 3))
 
 
 @pytest.mark.points(0.5)
 def test_attention_answers_each_query_alone(student, device):
     """Dot-product attention: neither the other queries nor the other items of the batch have any influence."""
-    each_is_answered_alone(student.scaled_dot_product_attention, device)
+    some = slice(1, 3)
+    only_its_own_keys_count(student.scaled_dot_product_attention, device, items=some, rows=some)
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("shape", [(3, 4, 7), (3, 1, 7), (7,)], ids=str)
-def test_attention_hides_what_is_masked(student, device, shape):
+def test_attention_hides_what_is_masked(student, device):
     """Dot-product attention: hiding a key is the same as removing it."""
-    hidden_keys_are_hidden(student.scaled_dot_product_attention, device, draw_mask(device, *shape))
+    hidden_keys_are_hidden(student.scaled_dot_product_attention, device)
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("shape", ["square", (4, 5), (5,), (1, 5), (3, 4, 5), (3, 1, 5), (2, 1, 1, 5)], ids=str)
-def test_attention_takes_masks_of_any_shape(student, device, shape):
+def test_attention_takes_masks_of_any_shape(student, device):
     """Dot-product attention: masks broadcast, with fewer dimensions or sizes of 1."""
-    if shape == "square":
-        square_masks_stay_upright(student.scaled_dot_product_attention, device)
-        all_seen_is_no_mask(student.scaled_dot_product_attention, device)
-    else:
-        short_masks_are_long_masks(student.scaled_dot_product_attention, device, shape)
+    masks_of_any_shape_are_taken(student.scaled_dot_product_attention, device)
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("case", ["one query", "one item", "by query", "all"])
-def test_attention_gives_empty_rows_zeros(student, device, case):
+def test_attention_gives_empty_rows_zeros(student, device):
     """Dot-product attention: a query that may look nowhere gets zero weights and a zero context."""
-    empty_rows_are_zero(student.scaled_dot_product_attention, device, case)
+    masks = (some_rows_empty(device), *empty_in_short(device))
+    empty_rows_are_zero(student.scaled_dot_product_attention, device, masks)
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.parametrize("case", ["one query", "one item", "all"])
-def test_attention_gives_empty_rows_no_gradient(student, device, case):
+def test_attention_gives_empty_rows_no_gradient(student, device):
     """Dot-product attention: a query that may look nowhere brings no NaN into any gradient, and gets zero."""
-    empty_rows_have_no_gradient(student.scaled_dot_product_attention, device, case)
+    empty_rows_have_no_gradient(student.scaled_dot_product_attention, device, some_rows_empty(device))
 
 
 @pytest.mark.points(1)
@@ -319,9 +331,9 @@ def test_attention_survives_large_scores(student, device, masked):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE, DOUBLE], ids=str)
+@pytest.mark.parametrize("dtype", [HALF, BRAIN], ids=str)
 def test_attention_keeps_the_dtype(student, device, dtype):
-    """Dot-product attention: float16, bfloat16, float32 and float64 come back as they went in."""
+    """Dot-product attention: float16 and bfloat16 come back as they went in, and no number overflows."""
     dtype_is_kept(student.scaled_dot_product_attention, device, dtype)
 
 
@@ -348,14 +360,15 @@ def test_attention_leaves_its_arguments_alone(student, device, changed_arguments
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.cpu(30)
+@pytest.mark.cpu(8)
 def test_attention_is_fast_enough(student, device):
-    """Dot-product attention: 512 queries on 512 keys end within the limit."""
-    query, key, value = draw(device, 512, 6), draw(device, 512, 6), draw(device, 512, 5)
-    context, weights = choosy(student.scaled_dot_product_attention(query, key, value))
-    assert (context.shape, weights.shape) == ((512, 5), (512, 512))
-    rows = torch.tensor([0, 300, 511], device=device)
-    agree(student.scaled_dot_product_attention(query[rows], key, value), (context[rows], weights[rows]))
+    """Dot-product attention: 256 queries on 128 keys end within the limit."""
+    query, key, value = draw(device, 256, 6), draw(device, 128, 6), draw(device, 128, 5)
+    context, weights = pair(student.scaled_dot_product_attention(query, key, value))
+    assert (context.shape, weights.shape) == ((256, 5), (256, 128))
+    rows = torch.tensor([0, 150, 255], device=device)
+    few = choosy(student.scaled_dot_product_attention(query[rows], key, value))
+    agree(few, (context[rows], weights[rows]))
 
 
 # The experiment
@@ -366,7 +379,7 @@ def test_the_reported_numbers_are_measured(student, reference):
     """The experiment: both numbers are what a measurement gives."""
     reported = student.largest_weight_with_scaling, student.largest_weight_without_scaling
     assert all(isinstance(number, (int, float, torch.Tensor)) for number in reported), f"no numbers: {reported}"
-    query, key = torch.randn(500, 1, 256), torch.randn(500, 10, 256)
+    query, key = torch.randn(20, 25, 256), torch.randn(20, 10, 256)
     for number, factor in zip(reported, (1, 16), strict=True):
         _, weights = reference.scaled_dot_product_attention(factor * query, key, key)
         measured = weights.amax(dim=-1).mean().item()
@@ -379,14 +392,10 @@ def test_the_reported_numbers_are_measured(student, reference):
 @pytest.mark.points(1.5)
 @pytest.mark.parametrize(
     ("leading", "length", "source", "sizes", "dtype"),
-    [
-        ((3,), 5, 5, (6, 6, 11), DOUBLE),
-        ((3,), 5, 7, (6, 4, 11), SINGLE),
-        ((), 8, 3, (5, 10, 4), DOUBLE),
-        ((2, 4), 3, 6, (5, 9, 1), SINGLE),
-    ],
-    ids=["square", "batch", "plain", "two leading"],
+    [((3,), 5, 5, (6, 6, 11), DOUBLE), ((2, 4), 3, 6, (5, 9, 1), SINGLE)],
+    ids=["square", "two leading"],
 )
+@torch.no_grad()
 def test_additive_agrees_with_the_reference(student, reference, device, leading, length, source, sizes, dtype):
     """Additive attention: context and weights are right for given weights, whatever the widths."""
     weights = draw_weights(*sizes)
@@ -401,90 +410,75 @@ def test_additive_agrees_with_the_reference(student, reference, device, leading,
 @pytest.mark.points(0.5)
 def test_additive_learns_with_every_weight(student, device):
     """Additive attention: it has hidden * (query + key + 1) weights, and each matrix gets its gradient."""
-    weights = draw_weights(5, 9, 4)
     query, key, value = (draw(device, *shape, dtype=DOUBLE) for shape in ((2, 3, 5), (2, 7, 9), (2, 7, 6)))
-    target, shares = draw(device, 2, 3, 6, dtype=DOUBLE), draw(device, 2, 3, 7, dtype=DOUBLE)
-    attention = additive(student, device, weights, DOUBLE)
+    factors = draw(device, 2, 3, 6, dtype=DOUBLE), draw(device, 2, 3, 7, dtype=DOUBLE)
+    attention = additive(student, device, draw_weights(5, 9, 4), DOUBLE)
     parameters = list(attention.parameters())
 
     def loss():
-        context, answer = choosy(attention(query, key, value))
-        assert (context.shape, answer.shape) == ((2, 3, 6), (2, 3, 7))
-        return (context * target).sum() + (answer * shares).sum()
+        context, weights = choosy(attention(query, key, value))
+        assert (context.shape, weights.shape) == ((2, 3, 6), (2, 3, 7))
+        return (context * factors[0]).sum() + (weights * factors[1]).sum()
 
-    loss().backward()
+    slope_is_right(loss, parameters)
     assert sum(parameter.numel() for parameter in parameters) == 4 * (5 + 9 + 1)
     assert all(parameter.grad is not None and (parameter.grad != 0).any() for parameter in parameters), "no gradient"
-    slope = sum((parameter.grad * parameter.detach()).sum() for parameter in parameters)  # as all weights grow alike
-    ends = []
-    for factor in (1 + 1e-5, 1 - 1e-5):
-        attention.load_weights({name: (factor * weight).to(device) for name, weight in weights.items()})
-        ends.append(loss().detach())
-    assert_close(slope, (ends[0] - ends[1]) / 2e-5, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
-def test_additive_has_the_right_gradients(student, device, masked):
+def test_additive_has_the_right_gradients(student, device):
     """Additive attention: the gradients that reach query, key and value agree with finite differences."""
-    mask = draw_mask(device, 3, 4) if masked else None
-    gradients_are_right(additive(student, device, dtype=DOUBLE), device, mask)
+    gradients_are_right(additive(student, device, dtype=DOUBLE), device, draw_mask(device, 3, 4))
 
 
 @pytest.mark.points(0.5)
 def test_additive_answers_each_query_alone(student, device):
     """Additive attention: only the query itself and the set of its keys and values count."""
-    attend = additive(student, device)
-    each_is_answered_alone(attend, device)
-    order_of_keys_is_nothing(attend, device)
+    some = slice(1, 3)
+    only_its_own_keys_count(additive(student, device), device, (4, 0, 6, 2, 1, 5, 3), some, some)
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.parametrize("shape", [(3, 4, 7), (3, 1, 7), (7,)], ids=str)
-def test_additive_hides_what_is_masked(student, device, shape):
+def test_additive_hides_what_is_masked(student, device):
     """Additive attention: hiding a key is the same as removing it."""
-    hidden_keys_are_hidden(additive(student, device), device, draw_mask(device, *shape))
+    hidden_keys_are_hidden(additive(student, device), device)
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.parametrize("shape", ["square", (4, 5), (5,), (1, 5), (3, 4, 5), (3, 1, 5), (2, 1, 1, 5)], ids=str)
-def test_additive_takes_masks_of_any_shape(student, device, shape):
+def test_additive_takes_masks_of_any_shape(student, device):
     """Additive attention: masks broadcast, with fewer dimensions or sizes of 1."""
-    attend = additive(student, device)
-    if shape == "square":
-        square_masks_stay_upright(attend, device)
-        all_seen_is_no_mask(attend, device)
-    else:
-        short_masks_are_long_masks(attend, device, shape)
+    masks_of_any_shape_are_taken(additive(student, device), device)
 
 
 @pytest.mark.points(1)
-@pytest.mark.parametrize("case", ["one query", "one item", "by query", "all"])
-def test_additive_gives_empty_rows_zeros(student, device, case):
+def test_additive_gives_empty_rows_zeros(student, device):
     """Additive attention: a query that may look nowhere gets zeros, and brings no NaN into any gradient."""
-    attend = additive(student, device)
-    empty_rows_are_zero(attend, device, case)
-    empty_rows_have_no_gradient(attend, device, case)
+    attend, mask = additive(student, device), some_rows_empty(device)
+    zero_where_empty(empty_rows_have_no_gradient(attend, device, mask), mask)
+    empty_rows_are_zero(attend, device, empty_in_short(device))
 
 
 @pytest.mark.points(0.5)
+@torch.no_grad()
 def test_additive_survives_large_scores(student, device):
     """Additive attention: scores in the thousands give shares, not NaN."""
-    small = draw_weights(6, 6, 11)
-    large = {**small, "score.weight": 4000 * small["score.weight"]}
-    query, key, value = draw(device, 3, 6), draw(device, 7, 6), draw(device, 7, 5)
-    choosy(additive(student, device, small)(query, key, value))
-    context, weights = pair(additive(student, device, large)(query, key, value))
-    assert (context.shape, weights.shape) == ((3, 5), (3, 7))
-    assert context.isfinite().all() and weights.isfinite().all(), "NaN or inf"
-    close(weights.sum(dim=-1), torch.ones(3, device=device))
+    weights = draw_weights(6, 6, 11)
+    weights["score.weight"] *= 4000
+    query, key, value = 0.1 * draw(device, 3, 6), draw(device, 4, 6), draw(device, 8, 5)
+    key = torch.cat([key, -key])  # scores of either sign
+    context, shares = choosy(additive(student, device, weights)(query, key, value))
+    assert (context.shape, shares.shape) == ((3, 5), (3, 8))
+    assert context.isfinite().all() and shares.isfinite().all(), "NaN or inf"
+    close(shares.sum(dim=-1), torch.ones(3, device=device))
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.parametrize("dtype", [HALF, BRAIN, SINGLE, DOUBLE], ids=str)
-def test_additive_keeps_the_dtype(student, device, dtype):
-    """Additive attention: float16, bfloat16, float32 and float64 come back as they went in."""
-    dtype_is_kept(additive(student, device, dtype=dtype), device, dtype)
+def test_additive_keeps_the_dtype(student, device):
+    """Additive attention: float16 and bfloat16 come back as they went in, and no number overflows."""
+    attend = additive(student, device, dtype=HALF)
+    dtype_is_kept(attend, device, HALF)
+    attend.to(BRAIN)
+    dtype_is_kept(attend, device, BRAIN)
 
 
 @pytest.mark.points(0.5)

@@ -1,0 +1,69 @@
+"""Every command that the README and the docs show is run, where a new user would run it."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autograder import build, course
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
+SETTING_UP = ("make ", "python3 -m venv", ".venv/bin/pip", "python benchmarks/")
+
+
+def commands(page: str) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    return [line.partition("    #")[0].strip() for line in lines]
+
+
+SHOWN = {command: page for page in reversed(PAGES) for command in commands(page)}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A course as a clone has it, with the finished work of one student."""
+    folder = tmp_path_factory.mktemp("desk")
+    for name in ("solutions", "assignments"):
+        (folder / name).symlink_to(ROOT / name)
+    assignment = course.load(ROOT, course.names(ROOT)[0])
+    notebook = build.filled(assignment, course.source(assignment))
+    for place in (folder, folder / "submissions" / "ada", folder / "work"):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{assignment.name}.ipynb").write_text(notebook)
+    (folder / "work" / f"{assignment.name}.py").write_text(course.source(assignment))
+    public = ROOT / "assignments" / assignment.name / "test_public.py"
+    (folder / "work" / "test_public.py").write_bytes(public.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("command", sorted(command for command in SHOWN if not command.startswith(SETTING_UP)))
+def test_every_command_runs(desk, command):
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    run = subprocess.run(
+        shlex.split(command),
+        cwd=desk / "work" if SHOWN[command] == "docs/students.md" else desk,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert run.returncode == 0, f"{command}\n{run.stdout}\n{run.stderr}"
+
+
+@pytest.mark.parametrize("command", sorted(command for command in SHOWN if command.startswith("make ")))
+def test_every_make_target_exists(command):
+    run = subprocess.run(["make", "--dry-run", command.split()[1]], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
