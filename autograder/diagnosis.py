@@ -63,11 +63,6 @@ class Diagnostician:
                     found[name] = Explanation(None, says)
         return found
 
-    def explains(self, mistake: Mistake, exchanges: Sequence[Exchange]) -> bool:
-        """Whether `mistake` answers every exchange as it was answered, and one of them otherwise than the solution."""
-        module = self._module((mistake,))
-        return module is not None and _agrees(module, exchanges) and self._first_difference(exchanges) is not None
-
     def _candidates(self, check: str, exchanges: Sequence[Exchange]) -> list[Mistake]:
         known = [mistake for mistake in self.assignment.mistakes if check in mistake.fails]
         return [mistake for mistake in known if (m := self._module((mistake,))) and _agrees(m, exchanges)]

@@ -1,6 +1,7 @@
 """One submission, one grade: runs its cells, has every check judged, and takes no point on one verdict alone."""
 
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -103,7 +104,7 @@ class Grader:
         setting = self.setting
         checks = sitting.checks
         lost = [check.name for check in checks if sitting.findings[check.name].status is not Status.PASSED]
-        explained = self.diagnostician.explain(sitting.recorded, lost) if sitting.recorded else {}
+        explained, unexplained = self._explain(sitting.recorded, lost)
         results = tuple(self._result(submission, check, sitting, explained) for check in checks)
         pending = any(result.status is Status.INTERNAL for result in results)
         return Grade(
@@ -118,11 +119,20 @@ class Grader:
             seconds=round(seconds, 3),
             checks=results,
             notes=(*submission.notes, *sitting.notes()),
-            detail=sitting.printed(),
+            detail=sitting.printed() + unexplained,
             digest=submission.digest,
             version=setting.assignment.version,
             cpu_seconds=round(sitting.used.cpu, 4),
         )
+
+    def _explain(
+        self, recorded: Mapping[str, Sequence[Exchange]], lost: Sequence[str]
+    ) -> tuple[dict[str, Explanation], str]:
+        """What the diagnosis found. It looks at a stranger's answers: if it fails over them, nothing else does."""
+        try:
+            return self.diagnostician.explain(recorded, lost) if recorded else {}, ""
+        except Exception:
+            return {}, f"\nThe diagnosis failed:\n{traceback.format_exc()}"
 
     def _result(
         self, submission: Submission, check: Check, sitting: "Sitting", explained: Mapping[str, Explanation]

@@ -204,7 +204,8 @@ class _Watch:
         if 0 in shape or tensor.shape != shape or self.memory is None:
             return torch.empty(shape, dtype=tensor.dtype)
         start = place - torch.frombuffer(self.memory, dtype=torch.uint8).data_ptr()
-        old = torch.frombuffer(bytearray(self.whole), dtype=tensor.dtype, offset=start)
+        count = (len(self.whole) - start) // tensor.element_size()
+        old = torch.frombuffer(bytearray(self.whole), dtype=tensor.dtype, count=count, offset=start)
         return old.as_strided(shape, strides)
 
 

@@ -597,7 +597,7 @@ if __name__ == "__main__":
 # Both kinds apart, so that either earns its points without the other: values with any leading dimensions in
 # float32 and float64; the size of the scores; masks of every shape that broadcasts; hidden keys; rows that
 # may look nowhere, in value and gradient; gradients against numerical ones; large scores; half precision;
-# order of keys, queries and items; sizes of 1; views; untouched arguments; 512 × 512; and your two numbers.
+# order of keys, queries and items; sizes of 1; views; untouched arguments; speed; and your two numbers.
 #
 # ## Where to read on
 #

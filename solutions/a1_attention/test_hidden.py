@@ -97,7 +97,7 @@ def only_its_own_keys_count(attend, device, order=range(7), items=slice(None), r
     context, weights = choosy(attend(query, key, value))
     assert weights.shape == (3, 4, 7)
     order = torch.tensor(order, device=device)
-    alone = attend(query[items, rows], key[items, order], value[items, order])
+    alone = attend(query[items, rows].contiguous(), key[items, order], value[items, order])
     agree(alone, (context[items, rows], weights[items, rows][..., order]))
 
 

@@ -275,8 +275,8 @@ def test_a_result_that_contains_itself_is_told():
 def test_changes_are_noticed_whatever_lies_beneath(body):
     """The same with copies as with one buffer that all arguments lie in."""
     room = stage(f"def f(x, y): {body}")
-    memory = bytearray(torch.arange(1.0, 14.0).numpy().tobytes())
-    whole = torch.frombuffer(memory, dtype=torch.float32)
+    memory = bytearray(torch.arange(1.0, 14.0).numpy().tobytes() + b"odd")
+    whole = torch.frombuffer(memory, dtype=torch.float32, count=13)
     x, y = whole[:9].view(3, 3), whole[9:]
     assert room.perform({**call("f", x, y), "memory": memory})["changed"] == [0]
     assert room.perform(call("f", torch.rand(3, 3) + 1, y))["changed"] == [0]
