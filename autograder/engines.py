@@ -28,7 +28,7 @@ from autograder.grader import Grader, Setting
 from autograder.judge import Judge, hold_session
 from autograder.records import Assignment, Entry, Grade, Outcome
 from autograder.sandbox import isolation, limits
-from autograder.sandbox.spawn import Zygote
+from autograder.sandbox.spawn import Refused, Zygote
 from autograder.sandbox.warm import warm_up
 
 AHEAD = 2
@@ -78,7 +78,7 @@ class LocalPool:
                 "the public tests; grade on a Linux machine, a container, or a virtual machine."
             )
         self.job = replace(job, profile=replace(job.profile, slots=max(job.profile.slots, job.workers)))
-        self.zygote = Zygote(self.job.profile, gpu=job.device != "cpu")
+        self.zygote = _zygote(self.job)
         self.hands: list[_Hand] = []
         self._idle_ends = 0
 
@@ -268,9 +268,14 @@ def _given_up(job: Job, entry: Entry, detail: str) -> Grade:
 
 
 def _own_zygote(job: Job) -> Zygote:
-    zygote = Zygote(job.profile, gpu=job.device != "cpu")
+    zygote = _zygote(job)
     zygote.await_ready()
     return zygote
+
+
+def _zygote(job: Job) -> Zygote:
+    refused = Refused(job.assignment.forbidden, job.assignment.operators)
+    return Zygote(job.profile, refused, gpu=job.device != "cpu")
 
 
 def _place(name: str) -> torch.device:

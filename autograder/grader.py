@@ -294,7 +294,7 @@ class Sitting:
     def _order(self) -> Order:
         assignment = self.setting.assignment
         seed = course.worker_seed(self.setting.secret, self.submission.digest, "cells")
-        return Order(assignment.limits, seed, self.setting.slot, assignment.forbidden, assignment.operators)
+        return Order(assignment.limits, seed, self.setting.slot)
 
     def _cells(self) -> list[Cell]:
         return [cell for cell in self.submission.cells if not cell.skip and cell.number not in self._lost_cells]

@@ -51,6 +51,7 @@ from autograder.sandbox import isolation
 ROOT = Path(__file__).parent.parent
 ROLES = ("workers", "judges", "zygote", "supervisor")
 HALTING = (Status.CRASHED, Status.TIMED_OUT, Status.OUT_OF_MEMORY)
+SAME = 6
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
@@ -220,7 +221,7 @@ def _entry(assignment: Assignment, folder: Path, name: str, source: str) -> Entr
 
 
 def _compare(job: Job, right: list[Entry], wrong: list[Entry], options: argparse.Namespace, folder: Path) -> None:
-    floor, ours, mistakes, otter = Way(), Way(), Way(), Way()
+    floor, ours, mistakes, otter, same = Way(), Way(), Way(), Way(), Way()
     peer = _otter(job.assignment, right, options, folder)
     grading, warm = Ours(job), Floor(job.assignment)
     began, before = time.perf_counter(), accounts.machine()
@@ -238,12 +239,13 @@ def _compare(job: Job, right: list[Entry], wrong: list[Entry], options: argparse
             grading.grade(wrong[number :: options.rounds], mistakes)
             if peer is not None and number < options.otter:
                 _add(otter, next(peer))
+                _refuse_lost_points(grading.grade([right[0]] * SAME, same))
         _peaks(grading, right[0], ours)
         _peaks(grading, wrong[0] if wrong else right[0], mistakes)
     finally:
         grading.close()
         warm.close()
-    _print_table(floor, ours, mistakes, otter)
+    _print_table(floor, ours, mistakes, otter, same)
     _print_roles(ours, mistakes)
     _print_start(grading, len(right) + 4 * job.workers)
     _print_machine(began, before, job)
@@ -321,10 +323,10 @@ def _peaks(grading: Ours, entry: Entry, way: Way) -> None:
     thread.join()
 
 
-def _print_table(floor: Way, ours: Way, mistakes: Way, otter: Way) -> None:
+def _print_table(floor: Way, ours: Way, mistakes: Way, otter: Way, same: Way) -> None:
     print(f"\n{'per submission':34}{'n':>5}{'CPU s':>10}{'wall s':>9}{'peak MB':>9}{'own MB':>8}{'x floor':>9}")
     rows = [("the floor", floor), ("this project, full marks", ours), ("this project, known mistakes", mistakes)]
-    for name, way in [*rows, ("otter run", otter)]:
+    for name, way in [*rows, ("otter run, the solution", otter), ("this project, the solution", same)]:
         if way.count:
             own = f"{way.own / 1e6:8.0f}" if way.own else f"{'':8}"
             times = f"{way.each / floor.each:9.2f}"
@@ -335,7 +337,7 @@ def _print_table(floor: Way, ours: Way, mistakes: Way, otter: Way) -> None:
     if mistakes.count:
         _print_verdict("known mistakes / floor", mistakes.each / floor.each, at_most=4)
     if otter.count:
-        _print_verdict("otter run / full marks", otter.each / ours.each, at_least=50)
+        _print_verdict("otter run / this project", otter.each / same.each, at_least=50)
 
 
 def _print_verdict(name: str, found: float, *, at_most: float = math.inf, at_least: float = 0.0) -> None:

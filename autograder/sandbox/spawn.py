@@ -32,7 +32,7 @@ SANDBOX = Path(__file__).parent
 ENTRY = (
     "import sys, socket; sys.dont_write_bytecode = True; sys.path.insert(0, {root!r}); "
     "from autograder.sandbox.zygote import main; sys.path.pop(0); "
-    "main(socket.socket(fileno={control}), {scratch!r}, gpu={gpu!r})"
+    "main(socket.socket(fileno={control}), {scratch!r}, {refused!r}, gpu={gpu!r})"
 )
 
 
@@ -57,14 +57,20 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """What student code may not call: dotted names, and operators of torch's dispatcher."""
+
+    calls: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker is to be: its limits, seeds and refusals."""
+    """What a worker is to be: its limits, its seed, and its place among the workers alive at once."""
 
     limits: Limits
     seed: int = 0
     slot: int = 0
-    calls: tuple[str, ...] = ()
-    operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +82,23 @@ class Usage:
 
 
 class Zygote:
-    """A warm process that forks workers. Several judges may share one: each request carries its own reply channel."""
+    """A warm process that forks workers. Several judges may share one: each request carries its own reply channel.
 
-    def __init__(self, profile: isolation.Profile, *, gpu: bool = False) -> None:
+    refused: calls and operators that no worker of this zygote may use. Refusing them costs milliseconds, so it is done
+    once, before the forks.
+    """
+
+    def __init__(self, profile: isolation.Profile, refused: Refused = Refused(), *, gpu: bool = False) -> None:
         self.profile = profile
         self.gpu = gpu
         walled = profile.level is Isolation.NAMESPACES
         self.scratch = isolation.INNER_SCRATCH if walled else Path(tempfile.mkdtemp(prefix="autograder-"))
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         inside = str(isolation.inner_scratch(profile, self.scratch))
-        code = ENTRY.format(root=str(SANDBOX.parent.parent), control=theirs.fileno(), scratch=inside, gpu=gpu)
+        both = (tuple(refused.calls), tuple(refused.operators))
+        code = ENTRY.format(
+            root=str(SANDBOX.parent.parent), control=theirs.fileno(), scratch=inside, refused=both, gpu=gpu
+        )
         arguments = [sys.executable, "-I", "-c", code]
         with theirs:
             self.process = isolation.launch(
@@ -114,8 +127,6 @@ class Zygote:
             "confinement": isolation.confinement(self.profile, order.limits, order.slot, gpu=self.gpu),
             "seed": order.seed,
             "threads": 1,
-            "calls": order.calls,
-            "operators": order.operators,
         }
         descriptors = [link_theirs.fileno(), output_theirs, receipt_theirs.fileno()]
         try:

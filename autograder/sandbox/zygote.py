@@ -14,17 +14,18 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from autograder.sandbox import limits
 from autograder.sandbox.cells import install_stand_ins
 from autograder.sandbox.warm import settle, warm_up
-from autograder.sandbox.worker import work
+from autograder.sandbox.worker import forbid, work
 
 MAX_REQUEST = 1 << 17
 
 
-def main(control: socket.socket, scratch: str, *, gpu: bool) -> NoReturn:
+def main(control: socket.socket, scratch: str, refused: tuple[Sequence[str], Sequence[str]], *, gpu: bool) -> NoReturn:
     """Warm up, say so, and serve until nobody is left to ask."""
     limits.harden()
     limits.load_filter("gpu" if gpu else "cpu")
@@ -32,11 +33,13 @@ def main(control: socket.socket, scratch: str, *, gpu: bool) -> NoReturn:
         import matplotlib.pyplot  # noqa: F401 - loaded for the notebooks that draw
     warm_up(backward=not gpu)
     install_stand_ins()
+    refusals = forbid(*refused)
     settle()
     control.send(json.dumps({"ready": True}).encode())
     nursery = Nursery(control, scratch)
     nursery.serve()
     nursery.clear()
+    del refusals
     with contextlib.suppress(OSError):
         limits.clear(scratch)
     os._exit(0)

@@ -85,12 +85,16 @@ def zygote():
 @pytest.fixture
 def desk(zygote):
     """Makes desks: one source text per cell, and the fields of an Order. Their workers end with the test."""
-    desks = []
+    yield from desks(zygote)
+
+
+def desks(zygote):
+    made = []
 
     def sit_down(*sources, limits=None, **order):
-        desks.append(Desk(zygote, sources, Order(limits or Limits(), **order)))
-        return desks[-1]
+        made.append(Desk(zygote, sources, Order(limits or Limits(), **order)))
+        return made[-1]
 
     yield sit_down
-    for one in desks:
+    for one in made:
         one.worker.end()
