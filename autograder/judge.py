@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from _pytest.python import get_direct_param_fixture_func
 from _pytest.runner import runtestprotocol
 
 from autograder.errors import BrokenAssignment, WireError
@@ -215,7 +216,10 @@ def _is_plain(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function) or item.cls is not None:
         return False
     marked = any(item.get_closest_marker(name) for name in ("skip", "skipif", "xfail", "usefixtures", "filterwarnings"))
-    return not marked and GIVEN.issuperset(item._fixtureinfo.name2fixturedefs)
+    needed = item._fixtureinfo.name2fixturedefs.items()
+    return not marked and all(
+        name in GIVEN or definitions[-1].func is get_direct_param_fixture_func for name, definitions in needed
+    )
 
 
 def _by_function(items: list[pytest.Item]) -> dict[str, list[pytest.Item]]:

@@ -158,25 +158,32 @@ class _Writer:
         self._sources: list[tuple[torch.Tensor, torch.Tensor, int]] = []
 
     def write(self, value: Any, depth: int) -> Any:
-        if depth > MAX_DEPTH:
-            raise Unsendable(f"a value nested more than {MAX_DEPTH} deep")
-        if value is None or value is True or value is False:
-            return value
         kind = type(value)
         if kind is str:
-            return _text(value)
+            return value if value.isascii() else _text(value)
+        if value is None or kind is bool:
+            return value
         if kind is int:
             return _integer(value)
-        if kind is float:
-            return value if math.isfinite(value) else ["f", repr(value)]
-        if isinstance(value, torch.Tensor):
+        if kind is torch.Tensor:
             return ["T", self._tensor(value)]
+        if depth >= MAX_DEPTH:
+            raise Unsendable(f"a value nested more than {MAX_DEPTH} deep")
+        if kind is dict:
+            return ["d", *[[self.write(k, depth + 1), self.write(v, depth + 1)] for k, v in value.items()]]
         if kind is list:
             return ["l", *[self.write(item, depth + 1) for item in value]]
         if kind is tuple or kind is torch.Size:
             return ["t", *[self.write(item, depth + 1) for item in value]]
+        if kind is float:
+            return value if math.isfinite(value) else ["f", repr(value)]
+        return self._rare(value, kind, depth)
+
+    def _rare(self, value: Any, kind: type, depth: int) -> Any:
+        if isinstance(value, torch.Tensor):
+            return ["T", self._tensor(value)]
         if isinstance(value, dict):
-            return ["d", *[[self.write(k, depth + 1), self.write(v, depth + 1)] for k, v in value.items()]]
+            return self.write(dict(value.items()), depth)
         if kind is Handle:
             return ["o", value.id, value.kind, _text(value.type)]
         if kind is torch.dtype and value in DTYPE_NAMES:
@@ -247,7 +254,9 @@ class _Stretch:
 
     def cover(self, plain: torch.Tensor) -> None:
         first = plain.storage_offset()
-        last = first + sum((extent - 1) * step for extent, step in zip(plain.shape, plain.stride(), strict=True))
+        last = first + plain.numel() - 1
+        if not plain.is_contiguous():
+            last = first + sum((extent - 1) * step for extent, step in zip(plain.shape, plain.stride(), strict=True))
         start = first * plain.itemsize // ALIGNMENT * ALIGNMENT
         self.start = min(self.start, start) if self.users else start
         self.end = max(self.end, int(last + 1) * plain.itemsize)
