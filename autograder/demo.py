@@ -18,7 +18,7 @@ CRASH = "import ctypes\n\ndef {name}(*args, **kwargs):\n    return ctypes.string
 LOOP = "def {name}(*args, **kwargs):\n    while True:\n        pass\n"
 HOG = (
     "import torch\n\ndef {name}(*args, **kwargs):\n    kept = []\n    while True:\n"
-    "        kept.append(torch.ones(64, 1024, 1024))\n"
+    "        kept.append(torch.empty(64, 1024, 1024))\n"
 )
 EXIT = "import sys\nsys.exit('done')\n"
 SYNTAX = "def scratch(:\n    return\n"

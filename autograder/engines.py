@@ -1,7 +1,7 @@
 """Many submissions at once on this machine: trusted judges, forked from one warm process, that share one zygote.
 
 The pool hands entries to judges and yields grades as they come. A judge that dies takes nothing with it: what it had is
-given to another, and only what has brought down two judges is reported as our fault.
+given to another, and only what has brought down three judges is reported as our fault.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from autograder.sandbox.spawn import Refused, Zygote
 from autograder.sandbox.warm import warm_up
 
 AHEAD = 2
-TRIES = 2
+TRIES = 3
 IDLE_ENDS = 3
 PARTING_SECONDS = 1.0
 PROBLEM = b"problem "
