@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+EXTRAS ?= dev
 
-.PHONY: demo test test-all lint build verify clean
+.PHONY: demo test test-all lint build verify ready clean
 
 demo: $(READY)
 	$(BIN)/autograder demo --out report
@@ -12,20 +13,22 @@ demo: $(READY)
 test: lint
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: lint
-	$(BIN)/python -m pytest
+test-all: test
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+ready: $(READY)
+
 build verify: $(READY)
 	$(BIN)/autograder $@
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@command -v bwrap >/dev/null || echo "bubblewrap is not installed: submissions are isolated without namespaces (see: $(BIN)/autograder doctor)"
 	@touch $(READY)
 

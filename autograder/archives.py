@@ -62,8 +62,10 @@ def parts_of(name: str) -> tuple[str, ...] | None:
     return None if ".." in parts else parts
 
 
-def unpack(path: Path, target: Path, caps: Caps) -> list[Member]:
+def unpack(path: Path, target: Path, caps: Caps) -> tuple[list[Member], int]:
     """Unpack into `target`, a new folder. A member that can't be taken has a problem; the others are taken.
+
+    Also says how many bytes came out, whether they were worth keeping or not.
 
     Raises UnreadableSubmission, with a sentence that follows on the archive's name, if it can't be read at all.
     """
@@ -71,7 +73,7 @@ def unpack(path: Path, target: Path, caps: Caps) -> list[Member]:
         return unpack_file(file, str(target), str(caps.members), str(caps.total), path.name)
 
 
-def unpack_file(file: BinaryIO, target: str, members: str, total: str, name: str) -> list[Member]:
+def unpack_file(file: BinaryIO, target: str, members: str, total: str, name: str) -> tuple[list[Member], int]:
     budget = Budget(Caps(int(members), int(total)))
     os.mkdir(target)
     found = (
@@ -90,12 +92,13 @@ def unpack_file(file: BinaryIO, target: str, members: str, total: str, name: str
                 f"is no archive that can be read ({said}). Pack it and hand it in again."
             ) from error
         taken.append(Member(name, problem=f"{name} is broken after its {len(taken)}th file ({said}). Pack it again."))
-    return taken
+    return taken, budget.total
 
 
-def unpack_apart(file: BinaryIO, target: str, members: str, total: str, name: str) -> list[dict[str, Any]]:
+def unpack_apart(file: BinaryIO, target: str, members: str, total: str, name: str) -> tuple[list[dict[str, Any]], int]:
     """The same as plain data, for a process of its own."""
-    return [asdict(member) for member in unpack_file(file, target, members, total, name)]
+    taken, spent = unpack_file(file, target, members, total, name)
+    return [asdict(member) for member in taken], spent
 
 
 class Budget:

@@ -129,7 +129,7 @@ class LocalPool:
             for hand in self.hands:
                 if waiting and len(hand.busy) < AHEAD:
                     entry = waiting.popleft()
-                    line = json.dumps([entry.id, entry.student, str(entry.path), entry.problem]) + "\n"
+                    line = json.dumps([entry.id, entry.student, str(entry.path), entry.problem, entry.note]) + "\n"
                     hand.busy.append(entry)
                     with contextlib.suppress(OSError):
                         hand.connection.sendall(line.encode())
@@ -234,8 +234,8 @@ def _serve(judge: Judge, job: Job, slot: int, connection: socket.socket, zygote:
     grader = Grader(setting, judge, lambda: _own_zygote(job), zygote)
     with connection.makefile("rb") as lines:
         for line in lines:
-            id_, student, path, problem = json.loads(line)
-            grade = _grade(grader, job, Entry(id_, student, Path(path), problem))
+            id_, student, path, problem, note = json.loads(line)
+            grade = _grade(grader, job, Entry(id_, student, Path(path), problem, note))
             connection.sendall(ledger.to_json(grade).encode() + b"\n")
     grader.close()
     os._exit(0)

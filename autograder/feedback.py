@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autograder import text
 from autograder.diagnosis import Explanation
 from autograder.errors import WireError
 from autograder.judge import Finding
@@ -16,6 +17,7 @@ from autograder.sandbox.spawn import WorkerEnded
 from autograder.sandbox.stage import FORBIDDEN, Raised
 from autograder.sandbox.student import KNOWN_ERRORS, MissingName, StudentRaised
 
+LINE_END = re.compile(r"\r\n|\r|\n")  # the only ones that Python counts
 PLACE = re.compile(r"line (\d{1,6}) of <cell (\d{1,6})>")
 KNOWN_NAMES = {error.__name__ for error in KNOWN_ERRORS}
 UNREADABLE = "Your code's process sent an answer that can't be read."
@@ -82,11 +84,16 @@ def _place(cells: Sequence[Cell], raised: Raised) -> str:
     found = PLACE.findall(raised.where)
     if not found:
         return ""
-    line, number = (int(text) for text in found[-1])
-    source = next((cell.source for cell in cells if cell.number == number), "").splitlines()
+    line, number = (int(digits) for digits in found[-1])
+    source = LINE_END.split(next((cell.source for cell in cells if cell.number == number), ""))
     if not 0 < line <= len(source):
         return ""
-    return f" in code cell {number}, line {line}: `{source[line - 1].strip()[:120]}`"
+    return f" in code cell {number}, line {line}: `{_quoted(source[line - 1])}`"
+
+
+def _quoted(code: str) -> str:
+    """A line of hers between backquotes: what hides or reorders other characters is spelled out, and it ends there."""
+    return text.line(code, 120).replace("`", "'")
 
 
 def _list(titles: Sequence[str]) -> str:

@@ -3,13 +3,13 @@
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
 import torch
 
-from autograder import course, feedback, notebook
+from autograder import course, feedback, notebook, scrutiny
 from autograder.diagnosis import Diagnostician, Explanation
 from autograder.errors import UnreadableSubmission
 from autograder.judge import Bench, Finding, Judge
@@ -27,7 +27,8 @@ from autograder.records import (
 )  # fmt: skip
 from autograder.sandbox.rehearsal import Rehearsal
 from autograder.sandbox.spawn import Budget, Order, Usage, Worker, WorkerEnded, Zygote, ZygoteDied
-from autograder.sandbox.student import Conversation, Exchange, Student
+from autograder.sandbox.stage import FORBIDDEN, Raised
+from autograder.sandbox.student import Conversation, Exchange, Student, StudentRaised
 from autograder.sandbox.wire import Message
 
 MAX_CELLS_LOST = 3
@@ -35,6 +36,7 @@ MAX_CELL_NOTES = 5
 LEAST_CPU = 1.0
 MAX_DRAWS = 4
 SPENT = "used all the CPU time that a submission may use"
+LATE = "used all the time that a submission may use"
 FATAL = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.CRASHED, Status.REFUSED)
 
 
@@ -90,6 +92,7 @@ class Grader:
             sitting = Sitting(self.setting, self.judge, self._zygote, submission)
             try:
                 sitting.judge_all()
+                sitting.hold_to_the_rules()
                 return sitting
             except ZygoteDied:
                 self._zygote.close()
@@ -119,7 +122,7 @@ class Grader:
             seconds=round(seconds, 3),
             checks=results,
             notes=(*submission.notes, *sitting.notes()),
-            detail=sitting.printed() + unexplained,
+            detail=sitting.printed() + sitting.named() + unexplained,
             digest=submission.digest,
             version=setting.assignment.version,
             cpu_seconds=round(sitting.used.cpu, 4),
@@ -163,7 +166,8 @@ class Grader:
         )
         return Grade(
             entry.id, entry.student, setting.assignment.name, Outcome.UNREADABLE, 0.0, most, setting.isolation.value,
-            setting.device.type, round(seconds, 3), results, (problem,), version=setting.assignment.version,
+            setting.device.type, round(seconds, 3), results,
+            tuple(note for note in (problem, entry.note) if note), version=setting.assignment.version,
         )  # fmt: skip
 
 
@@ -184,6 +188,8 @@ class Sitting:
     _lost_cells: dict[int, str] = field(default_factory=dict)
     _printed: str = ""
     _patience: float = 1.0
+    _began: float = field(default_factory=time.monotonic)
+    _mentions: tuple[scrutiny.Mention, ...] = ()
 
     @property
     def checks(self) -> list[Check]:
@@ -205,6 +211,44 @@ class Sitting:
         for check in self.checks:
             if self.findings[check.name].status not in (Status.PASSED, Status.TIMED_OUT):
                 self.findings[check.name] = self._judge_again(check)
+
+    def hold_to_the_rules(self) -> None:
+        """A check that was passed by a call that is not allowed, whoever undid the worker's refusal, is refused.
+
+        The source names such calls; with them cut out, everything is judged once more with the same inputs. Where a
+        check still passes, the calls had no part in it.
+        """
+        assignment = self.setting.assignment
+        self._mentions = scrutiny.search(self.submission.cells, (*assignment.forbidden, *assignment.operators))
+        passed = [check for check in self.checks if self.findings[check.name].status is Status.PASSED]
+        sure = [mention for mention in self._mentions if mention.sure]
+        if not sure or not passed:
+            return
+        self.close()
+        cells = scrutiny.without(self.submission.cells, sure)
+        bare = Sitting(self.setting, self.judge, self.zygote, replace(self.submission, cells=cells))
+        try:
+            for check in passed:
+                lost = bare.lost_twice(check)
+                if lost is not None and self._judge_alone(check).status is Status.PASSED:
+                    self.findings[check.name] = lost if lost.status is Status.REFUSED else _refused(sure[0])
+        finally:
+            bare.close()
+            self.close()
+            self.used = Usage(self.used.cpu + bare.used.cpu, max(self.used.peak, bare.used.peak))
+
+    def lost_twice(self, check: Check) -> Finding | None:
+        """How a check is lost both beside the others and alone, if for a reason in the code itself."""
+        if check.alone or self.setting.every_alone:
+            self.close()
+        if self._judge(Draw(check)).status is Status.PASSED:
+            return None
+        found = self._judge_alone(check)
+        return found if found.status in (Status.FAILED, Status.RAISED, Status.REFUSED) else None
+
+    def _judge_alone(self, check: Check) -> Finding:
+        self.close()
+        return self._judge(Draw(check))
 
     def _judge_again(self, check: Check) -> Finding:
         """Alone in a fresh worker, with fresh inputs. Inputs on which the solution itself fails count for nothing."""
@@ -241,8 +285,9 @@ class Sitting:
             left = self._refuse_if_spent()
         except WorkerEnded as error:
             return Finding(error.status, str(error), error)
-        cpu = max((check.cpu or limits.check_cpu) * self._patience, LEAST_CPU)
-        clock = Clock(worker, Budget(cpu, limits.check_wall), left)
+        most = check.cpu or limits.check_cpu
+        cpu = max(most * self._patience, min(LEAST_CPU, most))
+        clock = Clock(worker, Budget(cpu, limits.check_wall * cpu / most), left)
         conversation = Conversation(
             clock.ask,
             self.setting.device,
@@ -261,12 +306,13 @@ class Sitting:
     def _seed(self, draw: "Draw") -> int:
         return course.input_seed(self.setting.secret, self.submission.digest, draw.name)
 
-    def _refuse_if_spent(self) -> float:
-        """The CPU time that is left to the submission. Raises WorkerEnded if there is none."""
+    def _refuse_if_spent(self) -> Budget:
+        """CPU time and time that are left to the submission. Raises WorkerEnded if there is none."""
+        limits = self.setting.assignment.limits
         used = self.used.cpu + (self._worker.cpu() if self._worker else 0.0)
-        left = self.setting.assignment.limits.submission_cpu - used
-        if left <= 0:
-            raise WorkerEnded(Status.TIMED_OUT, SPENT)
+        left = Budget(limits.submission_cpu - used, limits.submission_wall - (time.monotonic() - self._began))
+        if left.cpu <= 0 or left.wall <= 0:
+            raise WorkerEnded(Status.TIMED_OUT, SPENT if left.cpu <= 0 else LATE)
         return left
 
     def _fresh_worker(self) -> Worker:
@@ -277,7 +323,7 @@ class Sitting:
             worker = self.zygote.fork(self._order())
             self._worker = worker
             try:
-                budget = Budget(limits.cells_cpu, limits.cells_wall)
+                budget = Budget(limits.cells_cpu, min(limits.cells_wall, self._refuse_if_spent().wall))
                 for event in worker.run_cells(self._cells(), budget):
                     if isinstance(event, int):
                         running = event
@@ -287,6 +333,7 @@ class Sitting:
                 return worker
             except WorkerEnded as error:
                 self.close()
+                self._refuse_if_spent()
                 if running == 0 or running in self._lost_cells or len(self._lost_cells) >= MAX_CELLS_LOST:
                     raise
                 self._lost_cells[running] = str(error)
@@ -324,6 +371,11 @@ class Sitting:
             said.append("The other cells were run all the same, in order.")
         return said
 
+    def named(self) -> str:
+        """What of the forbidden the source names. For the instructor."""
+        places = [f"`{each.name}` in code cell {each.cell}, line {each.line}" for each in self._mentions]
+        return f"\nThe source names what the assignment does not allow: {'; '.join(places)}.\n" if places else ""
+
     def printed(self) -> str:
         """What the submission printed, as far as it was kept. For the instructor."""
         return self._printed
@@ -336,6 +388,15 @@ class Sitting:
         usage = worker.end()
         self.used = Usage(self.used.cpu + usage.cpu, max(self.used.peak, usage.peak))
         self._printed = self._printed or worker.printed.decode("utf-8", "replace")
+
+
+def _refused(mention: scrutiny.Mention) -> Finding:
+    """As if the worker had refused the call where the source has it."""
+    where = f"line {mention.line} of <cell {mention.cell}>"
+    error = StudentRaised(FORBIDDEN + mention.name)
+    error.raised = Raised("RuntimeError", ("RuntimeError",), FORBIDDEN + mention.name, where)
+    error.status = Status.REFUSED
+    return Finding(Status.REFUSED, f"passed with `{mention.name}`, not without it ({where})", error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,14 +413,14 @@ class Draw:
 
 
 class Clock:
-    """Spends one check's budget over all that the check asks, and no more CPU time than the submission has left."""
+    """Spends one check's budget over all that the check asks, and no more than the submission has left."""
 
-    def __init__(self, worker: Worker, budget: Budget, left: float) -> None:
+    def __init__(self, worker: Worker, budget: Budget, left: Budget) -> None:
         self.worker = worker
         self.budget = budget
-        self.short = left < budget.cpu
-        self.cpu_end = worker.cpu() + min(budget.cpu, left)
-        self.wall_end = time.monotonic() + budget.wall
+        self.left = left
+        self.cpu_end = worker.cpu() + min(budget.cpu, left.cpu)
+        self.wall_end = time.monotonic() + min(budget.wall, left.wall)
         self.ended: WorkerEnded | None = None
 
     def ask(self, operation: dict[str, Any]) -> Message:
@@ -376,5 +437,9 @@ class Clock:
 
     def _sentence(self) -> str:
         if time.monotonic() >= self.wall_end:
-            return f"did not answer within {self.budget.wall:g} seconds"
-        return SPENT if self.short else f"used more than {self.budget.cpu:g} seconds of CPU time"
+            return (
+                LATE
+                if self.left.wall < self.budget.wall
+                else f"did not answer within {round(self.budget.wall, 1):g} seconds"
+            )
+        return SPENT if self.left.cpu < self.budget.cpu else f"used more than {self.budget.cpu:g} seconds of CPU time"

@@ -6,7 +6,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder.archives import ARCHIVES, CLASS, CODE, METADATA, STUDENT, Caps, Member, is_archive, parts_of, unpack
@@ -27,6 +27,7 @@ IGNORED_FILES = re.compile(r"(test_.*|conftest|setup)\.py", re.IGNORECASE)
 CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<key>\d+)_\d+_.")
 MOODLE = re.compile(r"(?P<name>.+)_(?P<key>\d+)_assignsubmission_")
 GRADESCOPE = re.compile(r"(?P<name>submission_(?P<key>\d+))\Z")
+LOOKALIKES = str.maketrans("аеорсухіјѕһԁԛԝӏвкмнтьгοαρυνκιτωηεμɡɩɑıⅼ", "aeopcyxijshdqwlbkmhtbroapuvkitwneugiail")
 LINK = "is a link, which is not followed. Hand in the file itself."
 
 
@@ -155,16 +156,20 @@ def _folder(folder: Path, parts: tuple[str, ...], unpacker: "Unpacker") -> Itera
 
 
 class Unpacker:
-    """Unpacks archives, and archives in them, each into the next numbered folder."""
+    """Unpacks archives, and archives in them, each into the next numbered folder.
+
+    All archives of one student share what one archive may hold; what is refused takes half of what is left.
+    """
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
         self.count = 0
+        self.left: dict[str, Caps] = {}
 
     def contents(self, path: Path, parts: tuple[str, ...], caps: Caps, nesting: int = 0) -> Iterator[Found]:
         shown = _printable(path.name)
         try:
-            members = self._unpacked(path, caps)
+            members = self._within(path, parts, caps)
         except UnreadableSubmission as error:
             yield Found(parts, path, f"{shown} {error}", owed=True)
             return
@@ -188,7 +193,16 @@ class Unpacker:
             else:
                 yield Found((*parts, *inner), path, f"{shown} has archives in archives, too deep to be read.")
 
-    def _unpacked(self, path: Path, caps: Caps) -> list[Member]:
+    def _within(self, path: Path, parts: tuple[str, ...], caps: Caps) -> list[Member]:
+        if caps is CLASS:
+            return self._unpacked(path, caps)[0]
+        left = self.left.get(parts[0], caps)
+        self.left[parts[0]] = Caps(left.members - 1, left.total // 2)
+        members, spent = self._unpacked(path, left)
+        self.left[parts[0]] = Caps(left.members - max(1, len(members)), left.total - spent)
+        return members
+
+    def _unpacked(self, path: Path, caps: Caps) -> tuple[list[Member], int]:
         self.scratch.mkdir(parents=True, exist_ok=True)
         self.count += 1
         target = self.scratch / f"{self.count:04}"
@@ -201,7 +215,8 @@ class Unpacker:
                 path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
             ) as file:
                 seconds = CLASS_SECONDS if caps is CLASS else None
-                return [Member(**member) for member in apart("archives:unpack_apart", file, words, seconds)]
+                members, spent = apart("archives:unpack_apart", file, words, seconds)
+                return [Member(**member) for member in members], spent
         except UnreadableSubmission:
             shutil.rmtree(target, ignore_errors=True)
             raise
@@ -297,7 +312,32 @@ def _entries(owned: Sequence[tuple[Found, Owner]]) -> list[Entry]:
         name = _name(owner.name)
         student = name if len(keys[name]) == 1 or owner.key == name else f"{name} ({_name(owner.key)})"
         entries.append(Entry(_unique(id_, taken, wanted), student, found.path, found.problem))
-    return entries
+    return _with_notes(entries, [found.parts[0] for found, _ in owned])
+
+
+def _with_notes(entries: list[Entry], spellings: list[str]) -> list[Entry]:
+    """The entries, with a note where a name could be taken for another, or is one name in several spellings."""
+    spelled: dict[str, set[str]] = {}
+    alike: dict[str, set[str]] = {}
+    for entry, spelling in zip(entries, spellings, strict=True):
+        spelled.setdefault(entry.student, set()).add(spelling)
+        alike.setdefault(_skeleton(entry.student), set()).add(entry.student)
+    return [replace(entry, note=_note(entry.student, spelled, alike)) for entry in entries]
+
+
+def _note(student: str, spelled: dict[str, set[str]], alike: dict[str, set[str]]) -> str:
+    if len(alike[_skeleton(student)]) > 1:
+        return f"The name {student!r} is easily taken for another one in this class; each is graded as its own student."
+    forms = {unicodedata.normalize("NFC", spelling) for spelling in spelled[student]}
+    if len(forms) < len(spelled[student]):
+        return f"Files came under two spellings of {student!r} that look alike; they are graded as one student's."
+    return ""
+
+
+def _skeleton(name: str) -> str:
+    """What is left of a name for an eye that sees neither case nor script."""
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(LOOKALIKES)
+    return "".join(x for x in plain if x != "\ufffd" and unicodedata.category(x) not in ("Cf", "Zs", "Mn"))
 
 
 def _unique(id_: str, taken: set[str], wanted: Sequence[str]) -> str:

@@ -75,7 +75,7 @@ class Judge:
                 self._run_case(item)
                 if self._stopped is not None:
                     case = f"[{item.callspec.id}] " if hasattr(item, "callspec") else ""
-                    return _finding(self._stopped, f"{case}{self._where}")
+                    return _finding(_without_frames(self._stopped), f"{case}{self._where}")
             return Finding(Status.PASSED)
         finally:
             self._bench, self._stopped = None, None
@@ -227,6 +227,15 @@ def _by_function(items: list[pytest.Item]) -> dict[str, list[pytest.Item]]:
     for item in items:
         grouped.setdefault(getattr(item, "originalname", None) or item.name, []).append(item)
     return grouped
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """The error without what was on the stack: a finding is kept, and answers of the student's may be large."""
+    step: BaseException | None = error
+    while step is not None and step.__traceback__ is not None:
+        step.__traceback__ = None
+        step = step.__cause__ or step.__context__
+    return error
 
 
 def _finding(error: BaseException, message: str) -> Finding:

@@ -44,7 +44,7 @@ def extract(entry: Entry) -> Submission:
             f"{_shown(entry)} has no code: it has {len(cells)} code cells, and nothing is written in them. "
             "Hand in the notebook in which you worked."
         )
-    return Submission(entry.id, entry.student, cells, digest(cells))
+    return Submission(entry.id, entry.student, cells, digest(cells), (entry.note,) if entry.note else ())
 
 
 def digest(cells: tuple[Cell, ...]) -> str:

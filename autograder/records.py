@@ -50,6 +50,7 @@ class Limits:
     output: int = 16 * 2**20
     file: int = 64 * 2**20
     threads: int = 64
+    submission_wall: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file that was handed in, found but not yet opened."""
+    """A file that was handed in, found but not yet opened. note: what is odd about its name, for everybody."""
 
     id: str
     student: str
     path: Path
     problem: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

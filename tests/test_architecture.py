@@ -12,7 +12,7 @@ LEVELS = [
     {"errors"},
     {"records", "text"},
     {"course", "notebook", "pruning", "quarantine", "sandbox"},
-    {"judge", "diagnosis", "feedback"},
+    {"judge", "diagnosis", "feedback", "scrutiny"},
     {"grader", "gradebook", "ledger", "engines"},
     {"archives", "intake", "build", "batch", "verify", "reports", "site", "selfcheck", "demo", "progress"},
     {"cli"},
@@ -83,7 +83,20 @@ def test_no_pickle_anywhere():
         assert "torch.load" not in path.read_text(), path
 
 
-@pytest.mark.parametrize("name", ["wire", "stage", "cells", "stand_ins", "warm", "limits", "worker", "zygote"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wire",
+        "stage",
+        "cells",
+        "stand_ins",
+        "warm",
+        "limits",
+        "refusals",
+        "worker",
+        "zygote",
+    ],
+)
 def test_the_untrusted_side_imports_nothing_of_the_trusted(name):
     trusted = {"autograder.sandbox.student", "autograder.sandbox.spawn", "autograder.sandbox.isolation"}
     for node in ast.walk(ast.parse((ROOT / "sandbox" / f"{name}.py").read_text())):

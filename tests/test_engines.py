@@ -102,7 +102,7 @@ def test_what_ends_judges_again_and_again_is_our_fault(tmp_path):
     works["deadly"] = solution((SCALE, "return 7 * x"))
     grades = classroom.grade_once(root, tmp_path / "works", works, workers=1)
     assert (grades["deadly"].status, grades["deadly"].score) == (Outcome.INTERNAL, None)
-    assert "no fault of yours" in grades["deadly"].notes[0] and "trusted process 2 times" in grades["deadly"].detail
+    assert "no fault of yours" in grades["deadly"].notes[0] and "trusted process 3 times" in grades["deadly"].detail
     assert [grades[name].score for name in "abcd"] == [10] * 4
 
 

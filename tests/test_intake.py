@@ -5,10 +5,12 @@ import io
 import os
 import stat
 import tarfile
+import time
 import zipfile
 
 import pytest
 
+from autograder.archives import Caps
 from autograder.errors import InstructorError, OperatorError, UnreadableSubmission
 from autograder.intake import counting, discover
 from autograder.notebook import extract
@@ -372,3 +374,106 @@ def test_a_disk_of_ours_that_is_full_is_the_operators(place, tmp_path, monkeypat
     monkeypatch.setattr("autograder.archives.Path.open", full)
     with pytest.raises(OperatorError, match="Make room on the disk"):
         discover([root], tmp_path / "scratch")
+
+
+def nested(data, count, depth, name="x"):
+    for _ in range(depth):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for number in range(count):
+                archive.writestr(f"{name}{number}.zip", data)
+        data = file.getvalue()
+    return data
+
+
+def test_archives_in_archives_share_one_budget(place, found, tmp_path, monkeypatch):
+    monkeypatch.setattr("autograder.intake.STUDENT", Caps(members=40, total=1 << 20))
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.py", b"#" * 900_000)
+    root = place("bob.zip", data=nested(bomb.getvalue(), 30, 1))
+    place("eve.zip", data=nested(NOTEBOOK, 4, 3))
+    place("alice.ipynb")
+    entries = found(root)
+    assert not entries["alice"].problem
+    assert sum(not entry.problem for id_, entry in entries.items() if id_.startswith("bob")) == 1
+    assert sum(path.stat().st_size for path in (tmp_path / "scratch").rglob("*") if path.is_file()) < 3 << 20
+    assert len(entries) < 1 + 31 + 41
+
+
+def test_ten_thousand_members_take_bounded_time(place, found):
+    root = place("alice.ipynb")
+    zipped(root / "bob.zip", {f"d{n}/a.ipynb": b"{}" for n in range(10_000)})
+    with tarfile.open(root / "eve.tar.gz", "w:gz", compresslevel=1) as archive:
+        for number in range(10_000):
+            archive.addfile(tarfile.TarInfo(f"d{number}/a.ipynb"))
+    began = time.monotonic()
+    entries = found(root)
+    assert time.monotonic() - began < 20
+    assert shown(entries) == {"alice": ("alice", False), "bob": ("bob", True), "eve": ("eve", True)}
+    assert "5000 files" in entries["bob"].problem and "5000 files" in entries["eve"].problem
+
+
+def test_what_is_no_file_gets_a_row_in_every_kind_of_archive(place, found):
+    root = place("alice.ipynb")
+    kinds = {"b": stat.S_IFBLK, "c": stat.S_IFCHR, "f": stat.S_IFIFO, "s": stat.S_IFSOCK}
+    with zipfile.ZipFile(root / "bob.zip", "w") as archive:
+        for name, kind in kinds.items():
+            info = zipfile.ZipInfo(f"{name}.ipynb")
+            info.external_attr = (kind | 0o666) << 16
+            archive.writestr(info, NOTEBOOK)
+    with tarfile.open(root / "eve.tar", "w") as archive:
+        for name, kind in (("b", tarfile.BLKTYPE), ("f", tarfile.FIFOTYPE), ("l", tarfile.LNKTYPE)):
+            info = tarfile.TarInfo(f"{name}.ipynb")
+            info.type, info.linkname = kind, "../../alice.ipynb"
+            archive.addfile(info)
+    entries = found(root)
+    assert {id_ for id_, entry in entries.items() if entry.problem} == {
+        "bob__b", "bob__c", "bob__f", "bob__s", "eve__b", "eve__f", "eve__l",
+    }  # fmt: skip
+
+
+def test_members_that_lie_over_one_another_are_counted_each(place, found, tmp_path):
+    """A zip whose directory names one stretch of data many times."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.py", b"#" * (50 << 20))
+        first = archive.infolist()[0]
+        archive.filelist = [first] * 60
+        archive._didModify = True
+    root = place("alice.ipynb")
+    place("bob.zip", data=file.getvalue())
+    entries = found(root)
+    assert not entries["alice"].problem and any(entry.problem for entry in entries.values())
+    assert sum(path.stat().st_size for path in (tmp_path / "scratch").rglob("*") if path.is_file()) < 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Alice", "alice"),
+        ("alice", "\u0430lice"),
+        ("ali\u200bce", "alice"),
+        ("\uff41lice", "alice"),
+        ("Ana Li", "ana li"),
+    ],
+)
+def test_names_that_look_alike_are_two_students_and_say_so(place, found, one, other):
+    entries = found(place(f"{one}/a.ipynb", f"{other}/a.ipynb", "bob/a.ipynb"))
+    assert len(entries) == 3 and len({entry.student for entry in entries.values()}) == 3
+    notes = {entry.student: entry.note for entry in entries.values()}
+    assert notes.pop("bob") == ""
+    assert all("easily taken for another one in this class" in note and note.isprintable() for note in notes.values())
+
+
+def test_one_name_in_two_unicode_forms_is_one_student_and_says_so(place, found):
+    entries = list(found(place("Zo\u00eb/a.ipynb", "Zoe\u0308/b.ipynb", "bob/a.ipynb")).values())
+    assert [entry.student for entry in entries] == ["Zo\u00eb", "Zo\u00eb", "bob"]
+    assert sum("two spellings" in entry.note for entry in entries) == 2
+    noted = next(entry for entry in entries if entry.note)
+    assert extract(noted).notes == (noted.note,)
+
+
+def test_a_name_by_itself_needs_no_note(place, found):
+    entries = found(place("alice/a.ipynb", "alice/b.ipynb", "Zo\u00eb/a.ipynb", "kim_1_10_a.ipynb", "kim_2_11_a.ipynb"))
+    assert not any(entry.note for entry in entries.values())

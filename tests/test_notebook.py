@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import time
 
 import nbformat
@@ -354,3 +355,45 @@ def test_any_damage_is_read_or_refused(read, position, inserted, removed):
 @given(data=st.binary(max_size=200) | st.text(alphabet="#% \n[]markdown'\"if_:x=", max_size=200).map(str.encode))
 def test_any_python_file_is_read_or_refused(read, data):
     only_known_ends(read, data, "alice.py")
+
+
+@pytest.mark.parametrize("minor", [0, 1, 2, 3, 4, 5, 6])
+def test_every_minor_version_is_read(read, minor):
+    assert sources(read(code("x = 1", nbformat_minor=minor))) == ["x = 1"]
+
+
+def bombs():
+    stream = {"output_type": "stream", "name": "stdout", "text": "x"}
+    cell = {"cell_type": "code", "source": "x = 1", "metadata": {}, "outputs": []}
+    head = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}})[:-1]
+    one = head + ', "cells": [' + json.dumps(cell)[:-3] + "["
+    yield "a million outputs", one + ",".join([json.dumps(stream)] * 1_000_000) + "]}]}", ["x = 1"]
+    yield "a million keys", code("x = 1", metadata={"a": {str(n): n for n in range(1_000_000)}}), ["x = 1"]
+    yield (
+        "one key a million times",
+        head + ', "a": {' + ",".join(['"b": 1'] * 1_000_000) + "}" + code("x = 1")[-1:],
+        None,
+    )
+    yield "enormous integers", code("x = 1", metadata={"a": [1]}).replace("[1]", f"[{'9' * 5_000_000}]"), ["x = 1"]
+    yield "an enormous float", code("x = 1", metadata={"a": [1]}).replace("[1]", f"[{'9' * 1_000_000}.5e5]"), ["x = 1"]
+    yield "a million cells", head + ', "cells": [' + ",".join([json.dumps(cell)] * 300_000) + "]}", None
+    yield (
+        "a million lines",
+        code(cells=[{**cell, "source": ["\n"] * 1_000_000 + ["x = 1"]}]),
+        ["\n" * 1_000_000 + "x = 1"],
+    )
+    yield "deep outputs", one + '{"a":' * 900 + "1" + "}" * 900 + "]}]}", ["x = 1"]
+    yield "very deep outputs", one + '{"a":' * 500_000 + "1" + "}" * 500_000 + "]}]}", None
+    yield "surrogates in outputs", one + '"\\ud800"' + "]}]}", ["x = 1"]
+
+
+@pytest.mark.parametrize(("data", "expected"), [each[1:] for each in bombs()], ids=[each[0] for each in bombs()])
+def test_size_is_bounded_in_time_and_memory(read, data, expected):
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    if expected is None:
+        with pytest.raises(UnreadableSubmission):
+            read(data)
+    else:
+        assert sources(read(data)) == expected
+    assert time.monotonic() - began < 20
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 300 * 2**20

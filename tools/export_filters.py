@@ -26,7 +26,7 @@ EQUAL, MASKED_EQUAL = 4, 7
 ACT_BADARCH, CTL_OPTIMIZE = 2, 8
 
 FILES = """
-    access chdir close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64 fallocate fchdir
+    access chdir close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64 fchdir
     fdatasync flock fstat fstatfs fsync ftruncate getcwd getdents getdents64 lseek lstat mkdir mkdirat newfstatat open
     openat openat2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv rename
     renameat renameat2 rmdir sendfile stat statfs statx sync_file_range umask unlink unlinkat write writev
@@ -66,7 +66,7 @@ IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)
 PRCTL = (2, 3, 15, 16, 21, 23, 39, 40, 42, 51, 52, 56, 0x53564D41)
 
 NOT_SUPPORTED = """
-    fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr lremovexattr lsetxattr
+    fallocate fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr lremovexattr lsetxattr
     removexattr setxattr
 """
 

@@ -14,7 +14,7 @@ import signal
 import stat
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,6 +41,7 @@ READ = READ_FILE | READ_DIR
 OWN = READ | WRITE_FILE | REMOVE | MAKE_DIR | MAKE_FILE | REFER | TRUNCATE
 DEVICE = READ | WRITE_FILE | IOCTL_DEVICE
 
+MOST_FILES, DEEPEST = 10_000, 64
 FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 FILTERS = Path(__file__).parent / "filters"
 PROCESSORS = {
@@ -167,6 +168,54 @@ def _remove_files(folder: int) -> str | None:
                 return entry.name
             os.unlink(entry.name, dir_fd=folder)
     return None
+
+
+def excess(folder: str, most: int) -> str:
+    """What a submission at work has too much of in its folder; empty if all is well. most: bytes on the disk.
+
+    Counts no further than it must. A folder that can't be listed hides what is in it, which is as bad.
+    """
+    files = size = 0
+    try:
+        here = os.open(folder, FOLDER)
+        try:
+            for taken in _contents(here, 1):
+                files, size = files + 1, size + taken
+                if files > MOST_FILES:
+                    return f"made more than {MOST_FILES} files"
+                if size > most:
+                    return f"wrote more than {most // 2**20} MB of files"
+        finally:
+            os.close(here)
+    except FileNotFoundError:
+        return ""
+    except OSError:
+        return "made files that can't be counted"
+    return ""
+
+
+def _contents(folder: int, depth: int) -> Iterator[int]:
+    """What each file and folder below takes on the disk, in bytes."""
+    if depth > DEEPEST:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                yield entry.stat(follow_symlinks=False).st_blocks * 512
+                if entry.is_dir(follow_symlinks=False):
+                    below = os.open(entry.name, FOLDER, dir_fd=folder)
+                    try:
+                        yield from _contents(below, depth + 1)
+                    finally:
+                        os.close(below)
+
+
+def thread_count(process: int) -> int:
+    """Threads of a process; 0 if it is gone."""
+    try:
+        return os.stat(f"/proc/{process}/task").st_nlink - 2
+    except OSError:
+        return 0
 
 
 @cache

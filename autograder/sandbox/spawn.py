@@ -127,6 +127,7 @@ class Zygote:
             "confinement": isolation.confinement(self.profile, order.limits, order.slot, gpu=self.gpu),
             "seed": order.seed,
             "threads": 1,
+            "disk": self.profile.disk,
         }
         descriptors = [link_theirs.fileno(), output_theirs, receipt_theirs.fileno()]
         try:
@@ -176,6 +177,7 @@ class Worker:
         self.alive = True
         self._receipt = receipt
         self._status: int | None = None
+        self._excess = ""
         self._printed_bytes = 0
         self._clock = _cpu_clock(pidfd)
         self._spent = _Spent(self, Budget(0.0, 0.0))
@@ -192,10 +194,11 @@ class Worker:
         work = {"op": "cells", "cells": [(cell.number, cell.source) for cell in cells]}
         self._spent = _Spent(self, budget)
         self._send(wire.pack(work))
+        coming = [cell.number for cell in reversed(cells)]
         while True:
             answer = self._receive().value
-            if isinstance(answer, dict) and type(answer.get("cell")) is int:
-                yield answer["cell"]
+            if isinstance(answer, dict) and coming and answer.get("cell") == coming[-1]:
+                yield coming.pop()
             elif isinstance(answer, dict) and type(answer.get("ready")) is list:
                 yield answer["ready"]
                 return
@@ -241,7 +244,7 @@ class Worker:
             ended = json.loads(self._receipt.recv(4096))
         except (OSError, ValueError):
             return
-        self._status = ended["status"]
+        self._status, self._excess = ended["status"], ended["excess"]
         self.used_at_end = Usage(ended["cpu"], ended["peak"])
 
     def _send(self, buffers: Sequence[wire.Buffer]) -> None:
@@ -251,7 +254,7 @@ class Worker:
                 try:
                     view = view[self.link.send(view) :]
                 except BlockingIOError:
-                    self._wait(select.POLLIN | select.POLLOUT)
+                    self._wait(select.POLLOUT)
                 except OSError:
                     raise self._ended() from None
 
@@ -320,6 +323,8 @@ class Worker:
         status = self._status
         if status is None:
             return ZygoteDied("the process that forks workers died while a worker was busy")
+        if self._excess:
+            return WorkerEnded(Status.REFUSED, self._excess)
         if not gone:
             return WorkerEnded(Status.CRASHED, "closed its connection to the grader")
         if not os.WIFSIGNALED(status):

@@ -23,6 +23,7 @@ KNOWN_ERRORS = (
     ImportError, UnboundLocalError, NameError, AttributeError, AssertionError, ValueError, TypeError, EOFError,
     FileNotFoundError, PermissionError, OSError, MemoryError, LookupError, ArithmeticError, RuntimeError,
 )  # fmt: skip
+MOST_RECORDED = 16 * 2**20
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -50,7 +51,7 @@ class Conversation:
     """The operations of one check with one worker.
 
     ask:      performs an operation, within the check's budget.
-    recorded: every exchange, when `recording`.
+    recorded: every exchange, when `recording`; none if the answers come to more than `MOST_RECORDED` bytes.
     changed:  what the student's calls changed in place among their arguments.
     """
 
@@ -62,6 +63,7 @@ class Conversation:
     changed: list[str] = field(default_factory=list)
     freed: list[int] = field(default_factory=list)
     graphs: int = 0
+    answered: int = 0
     mirrors: dict[int, "Mirror"] = field(default_factory=dict)
     proxies: dict[int, Any] = field(default_factory=dict)
 
@@ -89,6 +91,10 @@ class Conversation:
             moved = {id(old): new for old, new in zip(message.tensors, tensors, strict=True)}
             answer = substitute(answer, lambda tensor: moved[id(tensor)])
         raised = _raised(answer)
+        self.answered += sum(tensor.nbytes for tensor in tensors)
+        if self.recording and self.answered > MOST_RECORDED:
+            self.recording = False
+            self.recorded.clear()
         if self.recording:
             self.recorded.append(Exchange(kept, raised or copy.deepcopy(answer)))
         if raised:
@@ -369,8 +375,11 @@ class _Call:
         return gradients
 
     def _note_changes(self, changed: Any) -> None:
-        if not isinstance(changed, list) or not all(type(index) is int for index in changed):
+        count = len(self.tensors)
+        if not isinstance(changed, list) or len(changed) > count:
             raise WireError("a list of changes that is none")
+        if not all(type(index) is int and 0 <= index < count for index in changed):
+            raise WireError("a change of a tensor that was not sent")
         name = self.method or (self.target if isinstance(self.target, str) else self.target.type)
         self.conversation.changed += [f"tensor {index + 1} given to {name}" for index in changed]
 

@@ -28,6 +28,7 @@ MAX_DEPTH = 32
 MAX_RANK = 32
 MAX_EXTENT = 1 << 31
 MAX_TENSORS = 10_000
+MAX_EMPTY = 1 << 20
 ALIGNMENT = 64
 AHEAD = 1 << 16
 
@@ -298,8 +299,8 @@ class _Reader:
             if _count(offset, len(self.payload)) + _count(size, len(self.payload)) > len(self.payload):
                 raise WireError("a tensor that lies outside its frame")
             if not self.trusting and size:
-                if offset < end:
-                    raise WireError("tensors from a worker that overlap")
+                if offset < end or offset % ALIGNMENT:
+                    raise WireError("tensors from a worker that overlap, or begin at an odd address")
                 end = offset + size
             if type(shape) is not list or len(shape) > MAX_RANK:
                 raise WireError("a tensor of too many dimensions")
@@ -321,6 +322,8 @@ class _Reader:
         if count * dtype.itemsize != size:
             raise WireError("a tensor whose bytes do not fill its shape")
         if count == 0:
+            if math.prod(extent or 1 for extent in shape) > MAX_EMPTY and not self.trusting:
+                raise WireError("a tensor without elements whose sums would be vast")
             return torch.empty(shape, dtype=dtype)
         if dtype is torch.bool and not self.trusting:
             raw = torch.frombuffer(self.payload, dtype=torch.uint8, count=count, offset=offset)

@@ -8,22 +8,19 @@ import builtins
 import contextlib
 import fcntl
 import os
-import pkgutil
 import socket
 import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import torch
 
 from autograder.sandbox import limits, wire
 from autograder.sandbox.cells import Runner
-from autograder.sandbox.stage import FORBIDDEN, Stage, describe, reseed, sendable
+from autograder.sandbox.stage import Stage, describe, reseed, sendable
 
 LINK = 3
 MAX_PAYLOAD = 1 << 32
-KEYS = ("CompositeImplicitAutograd", "CompositeExplicitAutograd", "CPU", "CUDA")
 
 
 def work(plan: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
@@ -100,51 +97,6 @@ def _run_cells(link: Link, runner: Runner, cells: list[tuple[int, str]]) -> list
 def _flush() -> None:
     with contextlib.suppress(Exception):
         sys.stdout.flush()
-
-
-def forbid(calls: Sequence[str], operators: Sequence[str]) -> list[object]:
-    """Make each dotted name and each dispatcher operator raise when called. Keep the result alive.
-
-    Classes are refused when an instance is made. Names that this torch does not have are passed over.
-    """
-    for name in calls:
-        _forbid_call(name)
-    library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name in operators:
-            _forbid_operator(library, name)
-    return [library]
-
-
-def _forbid_call(name: str) -> None:
-    path, _, attribute = name.rpartition(".")
-    try:
-        owner = pkgutil.resolve_name(path)
-        target = getattr(owner, attribute)
-    except (ImportError, AttributeError, ValueError):
-        return
-    if isinstance(target, type):
-        setattr(target, "__init__", _refusal(name))  # noqa: B010 - mypy refuses the plain assignment
-    else:
-        setattr(owner, attribute, _refusal(name))
-
-
-def _forbid_operator(library: torch.library.Library, name: str) -> None:
-    for key in KEYS:
-        try:
-            present = torch._C._dispatch_has_kernel_for_dispatch_key(name, key)
-        except RuntimeError:
-            return
-        if present:
-            library.impl(name.removeprefix("aten::"), _refusal(name), key)  # type: ignore[no-untyped-call]
-
-
-def _refusal(name: str) -> Callable[..., NoReturn]:
-    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
-        raise RuntimeError(FORBIDDEN + name)
-
-    return refuse
 
 
 def _replaced(value: Any, moved: dict[int, torch.Tensor]) -> Any:

@@ -13,16 +13,20 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from autograder.sandbox import limits
 from autograder.sandbox.cells import install_stand_ins
+from autograder.sandbox.refusals import forbid
 from autograder.sandbox.warm import settle, warm_up
-from autograder.sandbox.worker import forbid, work
+from autograder.sandbox.worker import work
 
 MAX_REQUEST = 1 << 17
+ROUND = 0.25
 
 
 def main(control: socket.socket, scratch: str, refused: tuple[Sequence[str], Sequence[str]], *, gpu: bool) -> NoReturn:
@@ -33,42 +37,67 @@ def main(control: socket.socket, scratch: str, refused: tuple[Sequence[str], Seq
         import matplotlib.pyplot  # noqa: F401 - loaded for the notebooks that draw
     warm_up(backward=not gpu)
     install_stand_ins()
-    refusals = forbid(*refused)
+    forbid(*refused)
     settle()
     control.send(json.dumps({"ready": True}).encode())
     nursery = Nursery(control, scratch)
     nursery.serve()
     nursery.clear()
-    del refusals
     with contextlib.suppress(OSError):
         limits.clear(scratch)
     os._exit(0)
 
 
+@dataclass(slots=True)
+class Child:
+    """One worker. disk, threads: the most that it may have. excess: what it was ended for by us, if it was."""
+
+    process: int
+    receipt: socket.socket
+    folder: str
+    disk: int
+    threads: int
+    excess: str = ""
+
+
 class Nursery:
-    """The workers that are alive, each with its receipt socket and its folder."""
+    """The workers that are alive. What no limit of the kernel's bounds is looked after here, four times a second."""
 
     def __init__(self, control: socket.socket, scratch: str) -> None:
         self.control = control
         self.scratch = scratch
         self.count = 0
-        self.children: dict[int, tuple[int, socket.socket, str]] = {}
+        self.children: dict[int, Child] = {}
+        self.next_round = 0.0
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
         while True:
-            for descriptor, _ in self.poll.poll():
+            for descriptor, _ in self.poll.poll(1000 * ROUND if self.children else None):
                 if descriptor in self.children:
                     self._reap(descriptor)
                 elif not self._answer():
                     return
+            if time.monotonic() >= self.next_round:
+                self._look_after()
 
     def clear(self) -> None:
         """End every worker and leave nothing of theirs behind."""
         for pidfd in list(self.children):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             self._reap(pidfd)
+
+    def _look_after(self) -> None:
+        """End who fills the disk, or starts more threads than the kernel was told to count."""
+        for pidfd, child in self.children.items():
+            if limits.thread_count(child.process) > child.threads:
+                child.excess = f"started more than {child.threads} threads"
+            else:
+                child.excess = child.excess or limits.excess(child.folder, child.disk)
+            if child.excess:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        self.next_round = time.monotonic() + ROUND
 
     def _answer(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self.control, MAX_REQUEST, 3)
@@ -92,23 +121,24 @@ class Nursery:
         if process == 0:
             _become_worker(plan, link, output)
         pidfd = os.pidfd_open(process)
-        self.children[pidfd] = (process, receipt, folder)
+        self.children[pidfd] = Child(process, receipt, folder, plan["disk"], confinement["threads"])
         self.poll.register(pidfd, select.POLLIN)
         with contextlib.suppress(OSError):
             socket.send_fds(receipt, [json.dumps({"pid": process}).encode()], [pidfd])
 
     def _reap(self, pidfd: int) -> None:
-        process, receipt, folder = self.children.pop(pidfd)
+        child = self.children.pop(pidfd)
         self.poll.unregister(pidfd)
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process, signal.SIGKILL)
-        _, status, usage = os.wait4(process, 0)
+            os.killpg(child.process, signal.SIGKILL)
+        _, status, usage = os.wait4(child.process, 0)
         os.close(pidfd)
-        limits.clear(folder)
+        with contextlib.suppress(OSError):
+            limits.clear(child.folder)
         ended = {"status": status, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss * 1024}
         with contextlib.suppress(OSError):
-            receipt.send(json.dumps(ended).encode())
-        receipt.close()
+            child.receipt.send(json.dumps({**ended, "excess": child.excess}).encode())
+        child.receipt.close()
 
 
 def _become_worker(plan: dict[str, Any], link: int, output: int) -> NoReturn:

@@ -1,0 +1,9 @@
+"""Spends its time in the kernel, by calls that fail, so that only the kernel's own clock counts it.
+
+verdict: 10 points
+says: used more than 0.6 seconds of CPU time or did not answer within 2 seconds
+"""
+
+buffer = ctypes.create_string_buffer(2**20)
+while True:
+    LIBC.getrandom(buffer, 2**20, 0)

