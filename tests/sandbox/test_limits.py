@@ -348,3 +348,30 @@ def test_clear_follows_no_link(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(OSError, match="link"):
         limits.clear(str(tmp_path / "link"))
+
+
+def test_too_much_in_a_folder_is_named(tmp_path):
+    folder = tmp_path / "work"
+    assert limits.excess(str(folder), 1 << 20) == ""
+    folder.mkdir()
+    (folder / "file").write_bytes(bytes(1 << 16))
+    assert limits.excess(str(folder), 1 << 20) == ""
+    (folder / "below").mkdir()
+    (folder / "below" / "file").write_bytes(os.urandom(1 << 20))
+    assert limits.excess(str(folder), 1 << 20) == "wrote more than 1 MB of files"
+    deep = folder
+    for _ in range(70):
+        (deep := deep / "d").mkdir()
+    assert limits.excess(str(folder), 1 << 30) == "made files that can't be counted"
+
+
+def test_too_many_files_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_FILES", 20)
+    for number in range(21):
+        (tmp_path / f"{number}").touch()
+    assert limits.excess(str(tmp_path), 1 << 20) == "made more than 20 files"
+
+
+def test_threads_are_counted():
+    assert limits.thread_count(os.getpid()) == len(os.listdir("/proc/self/task"))
+    assert limits.thread_count(1 << 22) == 0
