@@ -17,15 +17,10 @@ from siege import SETTINGS
 from autograder.engines import LocalPool
 
 HERE = Path(__file__).resolve().parent
-STRONGEST = "root, namespaces" if siege.ROOT else "user, namespaces"
-ALONE = "root, self" if siege.ROOT else "user, self"
-MARKED = [
-    pytest.param(name, marks=() if name in (STRONGEST, ALONE) else pytest.mark.slow, id=name) for name in SETTINGS
-]
 ATTACKS = siege.attacks()
 
 
-@pytest.fixture(params=MARKED, scope="module")
+@pytest.fixture(params=SETTINGS, scope="module")
 def results(request):
     setting = SETTINGS[request.param]
     reason = siege.available(setting)
