@@ -17,6 +17,7 @@ from siege import SETTINGS
 from autograder.engines import LocalPool
 
 HERE = Path(__file__).resolve().parent
+STRONGEST = "root, namespaces" if siege.ROOT else "user, namespaces"
 ATTACKS = siege.attacks()
 
 
