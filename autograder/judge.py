@@ -212,13 +212,14 @@ class Markers:
 
 
 def _is_plain(item: pytest.Item) -> bool:
-    """Whether a test is a function of parameters and our fixtures, without a mark that pytest acts on."""
+    """Whether a test is a function of parameters and our own fixtures, without a mark that pytest acts on."""
     if not isinstance(item, pytest.Function) or item.cls is not None:
         return False
     marked = any(item.get_closest_marker(name) for name in ("skip", "skipif", "xfail", "usefixtures", "filterwarnings"))
     needed = item._fixtureinfo.name2fixturedefs.items()
     return not marked and all(
-        name in GIVEN or definitions[-1].func is get_direct_param_fixture_func for name, definitions in needed
+        (name in GIVEN and len(definitions) == 1) or definitions[-1].func is get_direct_param_fixture_func
+        for name, definitions in needed
     )
 
 

@@ -108,6 +108,11 @@ def test_an_authors_own_fixtures_and_helpers_work(tmp_path):
     assert student.closed == 2
 
 
+def test_a_fixture_of_ours_may_be_redefined(tmp_path):
+    text = "@pytest.fixture\ndef student(student):\n    return 2 * student.answer\n\n\n" + check("assert student == 84")
+    assert judged(tmp_path, text, bench(SimpleNamespace(answer=42))).status is Status.PASSED
+
+
 def test_each_kind_of_end_has_its_status(tmp_path):
     errors = {
         "raised": student_error("ValueError"),
