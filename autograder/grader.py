@@ -436,10 +436,9 @@ class Clock:
             raise self.ended from error
 
     def _sentence(self) -> str:
-        if time.monotonic() >= self.wall_end:
-            return (
-                LATE
-                if self.left.wall < self.budget.wall
-                else f"did not answer within {round(self.budget.wall, 1):g} seconds"
-            )
-        return SPENT if self.left.cpu < self.budget.cpu else f"used more than {self.budget.cpu:g} seconds of CPU time"
+        if time.monotonic() < self.wall_end:
+            short = self.left.cpu < self.budget.cpu
+            return SPENT if short else f"used more than {self.budget.cpu:g} seconds of CPU time"
+        if self.left.wall < self.budget.wall:
+            return LATE
+        return f"did not answer within {round(self.budget.wall, 1):g} seconds"
