@@ -107,24 +107,30 @@ def check(notebook: Path, tests: Path | None) -> None:
 @main.command()
 @click.argument("assignments", nargs=-1)
 @click.option("--alone", is_flag=True, help="Every check in a worker of its own; the verdicts must not change.")
+@click.option("--rounds", type=click.IntRange(min=1), default=1, help="So often, with other inputs each time.")
 @click.option("--watch", is_flag=True, help="Verify again whenever a file of the assignment changes.")
 @DEVICE
 @COURSE
-def verify(assignments: tuple[str, ...], alone: bool, watch: bool, device: str, course: Path | None) -> None:
+def verify(
+    assignments: tuple[str, ...], alone: bool, rounds: int, watch: bool, device: str, course: Path | None
+) -> None:
     """Prove ASSIGNMENTS (all by default): solution all points, stub none, every known mistake caught and named."""
     from autograder import verify as proofs
 
     root = _course(course)
-    manner = proofs.Manner(every_alone=alone, device=device)
+    manner = proofs.Manner(every_alone=alone, rounds=rounds, device=device)
     names = _names(root, assignments)
-    good = _verify(root, names, manner)
-    while watch:
+    if not watch:
+        sys.exit(0 if _verify(root, names, manner) else 1)
+    while True:
         before = _stamps(root, names)
+        try:
+            _verify(root, names, manner)
+        except InstructorError as error:  # half of an edit was saved; the next save may mend it
+            click.echo(str(error), err=True)
         while _stamps(root, names) == before:
             time.sleep(0.2)
         click.clear()
-        good = _verify(root, names, manner)
-    sys.exit(0 if good else 1)
 
 
 @main.command()
@@ -148,6 +154,19 @@ def build(assignments: tuple[str, ...], check: bool, course: Path | None) -> Non
     for sentence in found:
         click.echo(sentence, err=True)
     sys.exit(1 if found else 0)
+
+
+@main.command()
+@click.argument("name")
+@COURSE
+def new(name: str, course: Path | None) -> None:
+    """Begin the assignment NAME: a small one, complete and green, to be edited into your own."""
+    from autograder import scaffold
+
+    root = _course(course)
+    for path in scaffold.new(root, name):
+        click.echo(path.relative_to(root))
+    click.echo(f"Edit them, beginning with solution.py, while `autograder verify --watch {name}` runs beside you.")
 
 
 @main.command()

@@ -3,7 +3,9 @@
 A mistake explains a check if, on every recorded exchange, it answers as the student did, and on at least one it answers
 otherwise than the solution. No student process is needed for that. One mistake that explains all failed checks is
 preferred, then the fewest; among equals the one whose known list of lost checks comes nearest. Two that can't be told
-apart are named as "either … or"; more than two are not named at all. Nothing is guessed.
+apart are named as "either … or"; more than two are not named at all. Nothing is guessed. Where nothing can be
+replayed, because a model was trained, the check itself may say what its statistics point to, or a mistake that explains
+another check is known to lose this one as well.
 """
 
 import copy
@@ -11,7 +13,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import torch
@@ -42,11 +44,17 @@ class Diagnostician:
         self.reference = reference
         self._modules: dict[tuple[str, ...], ModuleType | None] = {}
 
-    def explain(self, recorded: Mapping[str, Sequence[Exchange]], lost: Sequence[str]) -> dict[str, Explanation]:
-        """For each recorded failed check, what explains it, if anything does.
+    def explain(
+        self,
+        recorded: Mapping[str, Sequence[Exchange]],
+        lost: Sequence[str],
+        suspected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> dict[str, Explanation]:
+        """For each failed check, what explains it, if anything does.
 
         recorded: the exchanges of each failed check, alone in a fresh worker.
         lost: the names of all checks that were lost, recorded or not.
+        suspected: the ids of mistakes that a check's own statistics point to; where replay finds nothing, they count.
         """
         differing = {name: exchanges for name, exchanges in recorded.items() if self._first_difference(exchanges)}
         candidates = {name: self._candidates(name, exchanges) for name, exchanges in differing.items()}
@@ -56,12 +64,23 @@ class Diagnostician:
                 pair = self._pair(name, exchanges)
                 if pair:
                     found[name] = pair
+        for name in lost:
+            if name not in found:
+                told = _told([mistake for mistake in self.assignment.mistakes if mistake.id in suspected.get(name, ())])
+                told = told or self._implied(name, found)
+                if told:
+                    found[name] = told
         for name, exchanges in differing.items():
             if name not in found:
                 says = self._property(exchanges)
                 if says:
                     found[name] = Explanation(None, says)
         return found
+
+    def _implied(self, check: str, found: Mapping[str, Explanation]) -> Explanation | None:
+        """The mistake that explains another check and is known to lose this one too."""
+        named = {explanation.mistake for explanation in found.values()}
+        return _told([m for m in self.assignment.mistakes if m.id in named and check in m.fails])
 
     def _candidates(self, check: str, exchanges: Sequence[Exchange]) -> list[Mistake]:
         known = [mistake for mistake in self.assignment.mistakes if check in mistake.fails]

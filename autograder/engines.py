@@ -16,7 +16,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -129,10 +129,9 @@ class LocalPool:
             for hand in self.hands:
                 if waiting and len(hand.busy) < AHEAD:
                     entry = waiting.popleft()
-                    line = json.dumps([entry.id, entry.student, str(entry.path), entry.problem, entry.note]) + "\n"
                     hand.busy.append(entry)
                     with contextlib.suppress(OSError):
-                        hand.connection.sendall(line.encode())
+                        hand.connection.sendall(json.dumps({**asdict(entry), "path": str(entry.path)}).encode() + b"\n")
 
     def _collect(self, hand: _Hand, waiting: deque[Entry], tries: dict[str, int]) -> Iterator[Grade]:
         try:
@@ -234,8 +233,8 @@ def _serve(judge: Judge, job: Job, slot: int, connection: socket.socket, zygote:
     grader = Grader(setting, judge, lambda: _own_zygote(job), zygote)
     with connection.makefile("rb") as lines:
         for line in lines:
-            id_, student, path, problem, note = json.loads(line)
-            grade = _grade(grader, job, Entry(id_, student, Path(path), problem, note))
+            read = json.loads(line)
+            grade = _grade(grader, job, Entry(**{**read, "path": Path(read["path"])}))
             connection.sendall(ledger.to_json(grade).encode() + b"\n")
     grader.close()
     os._exit(0)
@@ -275,7 +274,7 @@ def _own_zygote(job: Job) -> Zygote:
 
 def _zygote(job: Job) -> Zygote:
     refused = Refused(job.assignment.forbidden, job.assignment.operators)
-    return Zygote(job.profile, refused, gpu=job.device != "cpu")
+    return Zygote(job.profile, refused, gpu=job.device != "cpu", elsewhere=course.looks_elsewhere(job.assignment))
 
 
 def _place(name: str) -> torch.device:

@@ -1,5 +1,6 @@
 """One submission, one grade: runs its cells, has every check judged, and takes no point on one verdict alone."""
 
+import itertools
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ import torch
 
 from autograder import course, feedback, notebook, scrutiny
 from autograder.diagnosis import Diagnostician, Explanation
-from autograder.errors import UnreadableSubmission
+from autograder.errors import BrokenAssignment, UnreadableSubmission
 from autograder.judge import Bench, Finding, Judge
 from autograder.records import (
     Assignment,
@@ -29,6 +30,7 @@ from autograder.sandbox.rehearsal import Rehearsal
 from autograder.sandbox.spawn import Budget, Order, Usage, Worker, WorkerEnded, Zygote, ZygoteDied
 from autograder.sandbox.stage import FORBIDDEN, Raised
 from autograder.sandbox.student import Conversation, Exchange, Student, StudentRaised
+from autograder.sandbox.understudy import Understudy
 from autograder.sandbox.wire import Message
 
 MAX_CELLS_LOST = 3
@@ -45,6 +47,7 @@ class Setting:
     """What is the same for every submission of a batch.
 
     only: the checks to judge, all if empty.  every_alone: a fresh worker for each check.
+    training: which of the checks that train to judge, all if None.
     """
 
     assignment: Assignment
@@ -55,6 +58,7 @@ class Setting:
     slot: int = 0
     every_alone: bool = False
     only: frozenset[str] = frozenset()
+    training: tuple[str, ...] | None = None
 
 
 class Grader:
@@ -76,7 +80,7 @@ class Grader:
             submission = notebook.extract(entry)
         except UnreadableSubmission as error:
             return self._unreadable(entry, str(error), time.monotonic() - began)
-        sitting = self._sit(submission)
+        sitting = self._sit(submission, replace(self.setting, training=entry.training))
         return self._grade(submission, sitting, time.monotonic() - began)
 
     def close(self) -> None:
@@ -84,12 +88,12 @@ class Grader:
         if self._zygote is not None:
             self._zygote.close()
 
-    def _sit(self, submission: Submission) -> "Sitting":
+    def _sit(self, submission: Submission, setting: Setting) -> "Sitting":
         """Judge all checks; once more from the start if the zygote dies under it."""
         for last in (False, True):
             if self._zygote is None:
                 self._zygote = self._start()
-            sitting = Sitting(self.setting, self.judge, self._zygote, submission)
+            sitting = Sitting(setting, self.judge, self._zygote, submission)
             try:
                 sitting.judge_all()
                 sitting.hold_to_the_rules()
@@ -107,7 +111,7 @@ class Grader:
         setting = self.setting
         checks = sitting.checks
         lost = [check.name for check in checks if sitting.findings[check.name].status is not Status.PASSED]
-        explained, unexplained = self._explain(sitting.recorded, lost)
+        explained, unexplained = self._explain(sitting, lost)
         results = tuple(self._result(submission, check, sitting, explained) for check in checks)
         pending = any(result.status is Status.INTERNAL for result in results)
         return Grade(
@@ -128,12 +132,10 @@ class Grader:
             cpu_seconds=round(sitting.used.cpu, 4),
         )
 
-    def _explain(
-        self, recorded: Mapping[str, Sequence[Exchange]], lost: Sequence[str]
-    ) -> tuple[dict[str, Explanation], str]:
+    def _explain(self, sitting: "Sitting", lost: Sequence[str]) -> tuple[dict[str, Explanation], str]:
         """What the diagnosis found. It looks at a stranger's answers: if it fails over them, nothing else does."""
         try:
-            return self.diagnostician.explain(recorded, lost) if recorded else {}, ""
+            return self.diagnostician.explain(sitting.recorded, lost, sitting.suspected) if lost else {}, ""
         except Exception:
             return {}, f"\nThe diagnosis failed:\n{traceback.format_exc()}"
 
@@ -181,6 +183,7 @@ class Sitting:
     submission: Submission
     findings: dict[str, Finding] = field(default_factory=dict)
     recorded: dict[str, list[Exchange]] = field(default_factory=dict)
+    suspected: dict[str, list[str]] = field(default_factory=dict)
     used: Usage = field(default_factory=lambda: Usage(0.0, 0))
     _worker: Worker | None = None
     _kinds: dict[str, str] = field(default_factory=dict)
@@ -190,15 +193,18 @@ class Sitting:
     _patience: float = 1.0
     _began: float = field(default_factory=time.monotonic)
     _mentions: tuple[scrutiny.Mention, ...] = ()
+    _passed_with_lent: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def checks(self) -> list[Check]:
-        only = self.setting.only
-        return [check for check in self.judge.checks if not only or check.name in only]
+        only, training = self.setting.only, self.setting.training
+        wanted = [check for check in self.judge.checks if not only or check.name in only]
+        return [check for check in wanted if not check.training or training is None or check.name in training]
 
     def judge_all(self) -> None:
         """Every check once; those that did not pass once more, and that second verdict counts.
 
+        Where an earlier check was lost too, the steps it builds on are lent, and what it is then worth counts.
         Patience halves with each timeout in a row, down to a second: one endless loop leaves time for what follows.
         """
         for check in self.checks:
@@ -211,6 +217,8 @@ class Sitting:
         for check in self.checks:
             if self.findings[check.name].status not in (Status.PASSED, Status.TIMED_OUT):
                 self.findings[check.name] = self._judge_again(check)
+            if self._may_be_lent(check):
+                self._judge_with_lent_steps(check)
 
     def hold_to_the_rules(self) -> None:
         """A check that was passed by a call that is not allowed, whoever undid the worker's refusal, is refused.
@@ -228,27 +236,46 @@ class Sitting:
         cells = scrutiny.without(self.submission.cells, sure)
         bare = Sitting(self.setting, self.judge, self.zygote, replace(self.submission, cells=cells))
         try:
-            for check in passed:
-                lost = bare.lost_twice(check)
-                if lost is not None and self._judge_alone(check).status is Status.PASSED:
+            for draw in [Draw(check, lent=check.name in self._passed_with_lent) for check in passed]:
+                check, lost = draw.check, bare.lost_twice(draw)
+                if lost is not None and self._judge_alone(draw).status is Status.PASSED:
                     self.findings[check.name] = lost if lost.status is Status.REFUSED else _refused(sure[0])
         finally:
             bare.close()
             self.close()
             self.used = Usage(self.used.cpu + bare.used.cpu, max(self.used.peak, bare.used.peak))
 
-    def lost_twice(self, check: Check) -> Finding | None:
+    def lost_twice(self, draw: "Draw") -> Finding | None:
         """How a check is lost both beside the others and alone, if for a reason in the code itself."""
-        if check.alone or self.setting.every_alone:
+        if draw.check.alone or self.setting.every_alone:
             self.close()
-        if self._judge(Draw(check)).status is Status.PASSED:
+        if self._judge(draw).status is Status.PASSED:
             return None
-        found = self._judge_alone(check)
+        found = self._judge_alone(draw)
         return found if found.status in (Status.FAILED, Status.RAISED, Status.REFUSED) else None
 
-    def _judge_alone(self, check: Check) -> Finding:
+    def _may_be_lent(self, check: Check) -> bool:
+        """Whether a check that is lost may be lost for a step that comes before it."""
+        if not check.stand_ins or self.findings[check.name].status in (Status.PASSED, Status.INTERNAL):
+            return False
+        earlier = itertools.takewhile(lambda other: other is not check, self.checks)
+        return any(self.findings[other.name].status is not Status.PASSED for other in earlier)
+
+    def _judge_with_lent_steps(self, check: Check) -> None:
+        """Once more, alone, with the solution standing in for the steps before. That verdict is of it alone."""
+        exchanges: list[Exchange] = []
+        finding = self._judge(Draw(check, lent=True), exchanges)
+        if finding.status is not Status.INTERNAL:
+            self.findings[check.name] = finding
+            self.recorded.pop(check.name, None)
+        if finding.status is Status.PASSED:
+            self._passed_with_lent[check.name] = check.stand_ins
+        elif finding.status in (Status.FAILED, Status.RAISED):
+            self.recorded[check.name] = exchanges
+
+    def _judge_alone(self, draw: "Draw") -> Finding:
         self.close()
-        return self._judge(Draw(check))
+        return self._judge(draw)
 
     def _judge_again(self, check: Check) -> Finding:
         """Alone in a fresh worker, with fresh inputs. Inputs on which the solution itself fails count for nothing."""
@@ -257,7 +284,7 @@ class Sitting:
             draw = Draw(check, number)
             exchanges: list[Exchange] = []
             finding = self._judge(draw, exchanges)
-            if finding.status not in (Status.FAILED, Status.RAISED):
+            if finding.status not in (Status.FAILED, Status.RAISED) or check.training:
                 return finding
             fair = self._rehearse(draw)
             if fair.status is Status.PASSED:
@@ -272,39 +299,63 @@ class Sitting:
         names = list(self.setting.assignment.names)
         kinds = stage.ask({"op": "kinds", "names": names}).value
         conversation = Conversation(stage.ask, self.setting.device)
-        bench = Bench(
-            Student(conversation, kinds), reference, self.setting.device, self._seed(draw), conversation.changed
-        )
-        return self.judge.run(draw.check.name, bench)
+        return self.judge.run(draw.check.name, self._bench(Student(conversation, kinds), conversation, draw, []))
 
     def _judge(self, draw: "Draw", recorded: list[Exchange] | None = None) -> Finding:
+        if not draw.lent:
+            return self._judge_with(None, draw, recorded)
+        self.close()
+        try:
+            return self._judge_with(self._understudy(draw.check), draw, recorded)
+        finally:
+            self.close()  # no other check may meet what was lent
+
+    def _judge_with(self, lent: Understudy | None, draw: "Draw", recorded: list[Exchange] | None) -> Finding:
         check, limits = draw.check, self.setting.assignment.limits
         try:
             self._refuse_if_spent()
+            if self._worker is not None and not self._worker.alive:
+                self.close()
             worker = self._worker or self._fresh_worker()
+            if lent is not None:
+                self._lend(worker, lent)
             left = self._refuse_if_spent()
         except WorkerEnded as error:
             return Finding(error.status, str(error), error)
         most = check.cpu or limits.check_cpu
         cpu = max(most * self._patience, min(LEAST_CPU, most))
-        clock = Clock(worker, Budget(cpu, limits.check_wall * cpu / most), left)
+        clock = Clock(worker, Budget(cpu, limits.check_wall * cpu / most), left, lent)
         conversation = Conversation(
             clock.ask,
             self.setting.device,
-            recording=recorded is not None,
+            recording=recorded is not None and not check.training,
             seed=course.worker_seed(self.setting.secret, self.submission.digest, draw.name),
         )
         if recorded is not None:
             conversation.recorded = recorded
-        student = Student(conversation, self._kinds)
-        bench = Bench(student, self.setting.reference, self.setting.device, self._seed(draw), conversation.changed)
-        finding = self.judge.run(check.name, bench)
+        suspected = self.suspected[check.name] = []
+        kinds = {**self._kinds, **lent.kinds} if lent is not None else self._kinds
+        finding = self.judge.run(check.name, self._bench(Student(conversation, kinds), conversation, draw, suspected))
         if clock.ended is not None and finding.status is Status.PASSED:
             return Finding(clock.ended.status, "the test went on after the worker had ended", clock.ended)
         return finding
 
-    def _seed(self, draw: "Draw") -> int:
-        return course.input_seed(self.setting.secret, self.submission.digest, draw.name)
+    def _bench(self, student: Student, conversation: Conversation, draw: "Draw", suspected: list[str]) -> Bench:
+        def suspect(mistake: str) -> None:
+            if mistake not in {known.id for known in self.setting.assignment.mistakes}:
+                raise BrokenAssignment(f"{draw.check.name} suspects {mistake!r}, which is no known mistake")
+            suspected.append(mistake)
+
+        seed = course.input_seed(self.setting.secret, self.submission.digest, draw.name)
+        return Bench(student, self.setting.reference, self.setting.device, seed, conversation.changed, suspect)
+
+    def _understudy(self, check: Check) -> Understudy:
+        lent = {name: getattr(self.setting.reference, name) for name in check.stand_ins}
+        return Understudy(lent, check.cpu or self.setting.assignment.limits.check_cpu)
+
+    def _lend(self, worker: Worker, lent: Understudy) -> None:
+        limits = self.setting.assignment.limits
+        worker.ask({"op": "lend", "kinds": lent.kinds}, Budget(limits.check_cpu, limits.check_wall))
 
     def _refuse_if_spent(self) -> Budget:
         """CPU time and time that are left to the submission. Raises WorkerEnded if there is none."""
@@ -369,6 +420,12 @@ class Sitting:
             said = [*said[:MAX_CELL_NOTES], f"{len(said) - MAX_CELL_NOTES} more cells failed."]
         if said:
             said.append("The other cells were run all the same, in order.")
+        if self._passed_with_lent:
+            lent = sorted({name for names in self._passed_with_lent.values() for name in names})
+            names = ", ".join(f"`{name}`" for name in lent)
+            said.append(
+                f"Later steps were judged with a correct {names} in place of yours, so that they still earn points."
+            )
         return said
 
     def named(self) -> str:
@@ -401,10 +458,11 @@ def _refused(mention: scrutiny.Mention) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """A check with one draw of its random inputs."""
+    """A check with one draw of its random inputs. lent: with the solution in place of the steps before."""
 
     check: Check
     number: int = 0
+    lent: bool = False
 
     @property
     def name(self) -> str:
@@ -415,8 +473,9 @@ class Draw:
 class Clock:
     """Spends one check's budget over all that the check asks, and no more than the submission has left."""
 
-    def __init__(self, worker: Worker, budget: Budget, left: Budget) -> None:
+    def __init__(self, worker: Worker, budget: Budget, left: Budget, lent: Understudy | None = None) -> None:
         self.worker = worker
+        self.lend = lent.answer if lent is not None else None
         self.budget = budget
         self.left = left
         self.cpu_end = worker.cpu() + min(budget.cpu, left.cpu)
@@ -427,8 +486,10 @@ class Clock:
         """Have an operation performed with what is left of the budget. The sentence of a timeout names the whole."""
         cpu, wall = self.cpu_end - self.worker.cpu(), self.wall_end - time.monotonic()
         try:
-            return self.worker.ask(operation, Budget(max(cpu, 0.0), max(wall, 0.0)))
+            return self.worker.ask(operation, Budget(max(cpu, 0.0), max(wall, 0.0)), self.lend)
         except WorkerEnded as error:
+            if operation["op"] == "elsewhere" and error.status is Status.CRASHED:
+                return Message({"value": ""}, (), ())  # torch may abort over fake tensors; that proves nothing
             self.ended = error
             if error.status is not Status.TIMED_OUT:
                 raise

@@ -23,8 +23,17 @@ from autograder.sandbox.spawn import WorkerEnded, ZygoteDied
 from autograder.sandbox.stage import reseed
 from autograder.sandbox.student import MissingName, Student, StudentRaised
 
-GIVEN = frozenset(("student", "reference", "device", "changed_arguments"))
-OURS = (ImportError, SyntaxError, NameError, OSError, MemoryError, pytest.skip.Exception, pytest.xfail.Exception)
+GIVEN = frozenset(("student", "reference", "device", "changed_arguments", "suspect"))
+OURS = (
+    BrokenAssignment,
+    ImportError,
+    SyntaxError,
+    NameError,
+    OSError,
+    MemoryError,
+    pytest.skip.Exception,
+    pytest.xfail.Exception,
+)
 PLUGINS_OFF = (
     "cacheprovider capture debugging doctest faulthandler junitxml legacypath logging pastebin recwarn setuponly "
     "setupplan stepwise subtests terminalprogress threadexception unittest unraisableexception warnings"
@@ -33,13 +42,17 @@ PLUGINS_OFF = (
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a case is judged with: one submission's proxy, the reference, and where tensors live."""
+    """What a case is judged with: one submission's proxy, the reference, and where tensors live.
+
+    suspect: takes the id of a known mistake that the numbers point to.
+    """
 
     student: Student
     reference: ModuleType
     device: torch.device
     seed: int
     changed: list[str]
+    suspect: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,11 @@ class Judge:
         """What the student's calls in this case changed in place; grows with each call."""
         return self._on_bench().changed
 
+    @pytest.fixture
+    def suspect(self) -> Callable[[str], None]:
+        """Names a known mistake, by its id, that the numbers point to; told if the check is lost."""
+        return self._on_bench().suspect
+
     def _on_bench(self) -> Bench:
         if self._bench is None:
             raise BrokenAssignment("a hidden test ran outside of grading: run `autograder verify` instead of pytest")
@@ -167,13 +185,15 @@ class Judge:
         title = (getattr(getattr(first, "obj", None), "__doc__", "") or "").strip().split("\n")[0]
         if points is None or not points.args or not title:
             raise BrokenAssignment(f"{first.path.name}: {name} needs @pytest.mark.points(n) and a docstring, its title")
-        cpu = first.get_closest_marker("cpu")
+        cpu, stand_in = first.get_closest_marker("cpu"), first.get_closest_marker("stand_in")
         return Check(
             name=name,
             title=title,
             points=float(points.args[0]),
             alone=first.get_closest_marker("alone") is not None,
             cpu=float(cpu.args[0]) if cpu else None,
+            training=first.get_closest_marker("training") is not None,
+            stand_ins=tuple(stand_in.args) if stand_in else (),
         )
 
 
@@ -207,7 +227,7 @@ class Markers:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Declare the marks of hidden tests."""
-        for mark in ("points(value)", "alone", "cpu(seconds)"):
+        for mark in ("points(value)", "alone", "cpu(seconds)", "training", "stand_in(*names)"):
             config.addinivalue_line("markers", mark)
 
 

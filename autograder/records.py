@@ -98,13 +98,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file that was handed in, found but not yet opened. note: what is odd about its name, for everybody."""
+    """A file that was handed in, found but not yet opened.
+
+    note: what is odd about its name, for everybody.  training: which of the checks that train to judge, all if None.
+    """
 
     id: str
     student: str
     path: Path
     problem: str = ""
     note: str = ""
+    training: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,8 @@ class Check:
 
     title: the first line of its docstring, which the student reads.
     alone: it changes lasting state in the worker, so it never shares one.
+    training: it trains a model, which is too dear to be done for its own sake.
+    stand_ins: earlier steps that the reference may stand in for, where the submission's own fail.
     """
 
     name: str
@@ -131,6 +137,8 @@ class Check:
     points: float
     alone: bool = False
     cpu: float | None = None
+    training: bool = False
+    stand_ins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Each is graded like a student's work, in the sandbox. The solution and every var
 none, and each mistake must lose exactly the checks it names and be named to the student.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -28,21 +29,31 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to verify. every_alone: each check in a worker of its own; the verdicts must not change."""
+    """How to verify.
+
+    every_alone: each check in a worker of its own; the verdicts must not change.
+    rounds: how often, each time with other inputs; what holds by luck does not hold every time.
+    """
 
     every_alone: bool = False
+    rounds: int = 1
     device: str = "auto"
     isolation: str = "best"
 
 
 def verify(root: Path, name: str, manner: Manner) -> Iterator[Proof]:
     """Proofs for one assignment, as they come. Raises BrokenAssignment if it can't be loaded or built."""
-    assignment = course.load(root, name)
+    secret = course.secret(root)
+    for number in range(manner.rounds):
+        yield from _verify_once(course.load(root, name), hashlib.sha256(b"%d:" % number + secret).digest(), manner)
+
+
+def _verify_once(assignment: Assignment, secret: bytes, manner: Manner) -> Iterator[Proof]:
     with tempfile.TemporaryDirectory(prefix="autograder-verify-") as folder:
         entries = _entries(assignment, Path(folder))
         job = Job(
             assignment,
-            course.secret(root),
+            secret,
             isolation.choose(manner.isolation, private=[assignment.folder]),
             find_device(manner.device),
             len(os.sched_getaffinity(0)),
@@ -64,7 +75,10 @@ def _entries(assignment: Assignment, folder: Path) -> list[Entry]:
     for (kind, name), text in sources.items():
         path = folder / f"{kind}-{name}.py"
         path.write_text(text, encoding="utf-8")
-        entries.append(Entry(f"{kind}:{name}", name, path))
+        fails = next(
+            (mistake.fails for mistake in assignment.mistakes if (kind, mistake.id) == ("mistake", name)), None
+        )
+        entries.append(Entry(f"{kind}:{name}", name, path, training=fails))
     return entries
 
 

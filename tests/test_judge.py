@@ -22,7 +22,7 @@ def check(body, name="test_it", marks="@pytest.mark.points(1)", arguments="stude
 
 
 def bench(student=None, seed=7, reference=None):
-    return Bench(student, reference, torch.device("cpu"), seed, [])
+    return Bench(student, reference, torch.device("cpu"), seed, [], lambda mistake: None)
 
 
 def hold(folder, text, serve):

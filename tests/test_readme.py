@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def desk(tmp_path_factory):
     """A course as a clone has it, with the finished work of one student."""
     folder = tmp_path_factory.mktemp("desk")
     for name in ("solutions", "assignments"):
-        (folder / name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / name, folder / name)
     assignment = course.load(ROOT, course.names(ROOT)[0])
     notebook = build.filled(assignment, course.source(assignment))
     for place in (folder, folder / "submissions" / "ada", folder / "work"):

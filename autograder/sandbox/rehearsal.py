@@ -22,7 +22,7 @@ class Rehearsal:
 
     def ask(self, operation: dict[str, Any]) -> Message:
         """As `Worker.ask`, without a budget."""
-        with _own_random_numbers(), torch.enable_grad():
+        with own_random_numbers(), torch.enable_grad():
             answer = sendable(self.stage.perform(copy.deepcopy(operation)))
         found: dict[int, torch.Tensor] = {}
         facts: list[Facts] = []
@@ -41,7 +41,8 @@ class Rehearsal:
 
 
 @contextlib.contextmanager
-def _own_random_numbers() -> Iterator[None]:
+def own_random_numbers() -> Iterator[None]:
+    """What runs inside draws random numbers without disturbing those outside."""
     mine = (torch.get_rng_state(), random.getstate(), numpy.random.get_state())
     try:
         yield

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ SLICE = 0.25
 SANDBOX = Path(__file__).parent
 ENTRY = (
     "import sys, socket; sys.dont_write_bytecode = True; sys.path.insert(0, {root!r}); "
-    "from autograder.sandbox.zygote import main; sys.path.pop(0); "
-    "main(socket.socket(fileno={control}), {scratch!r}, {refused!r}, gpu={gpu!r})"
+    "from autograder.sandbox.zygote import Trade, main; sys.path.pop(0); "
+    "main(socket.socket(fileno={control}), {scratch!r}, Trade({refused!r}, {gpu!r}, {elsewhere!r}))"
 )
 
 
@@ -85,10 +85,12 @@ class Zygote:
     """A warm process that forks workers. Several judges may share one: each request carries its own reply channel.
 
     refused: calls and operators that no worker of this zygote may use. Refusing them costs milliseconds, so it is done
-    once, before the forks.
+    once, before the forks.  elsewhere: load what it takes to try calls on another device, for the same reason.
     """
 
-    def __init__(self, profile: isolation.Profile, refused: Refused = Refused(), *, gpu: bool = False) -> None:
+    def __init__(
+        self, profile: isolation.Profile, refused: Refused = Refused(), *, gpu: bool = False, elsewhere: bool = False
+    ) -> None:
         self.profile = profile
         self.gpu = gpu
         walled = profile.level is Isolation.NAMESPACES
@@ -97,7 +99,12 @@ class Zygote:
         inside = str(isolation.inner_scratch(profile, self.scratch))
         both = (tuple(refused.calls), tuple(refused.operators))
         code = ENTRY.format(
-            root=str(SANDBOX.parent.parent), control=theirs.fileno(), scratch=inside, refused=both, gpu=gpu
+            root=str(SANDBOX.parent.parent),
+            control=theirs.fileno(),
+            scratch=inside,
+            refused=both,
+            gpu=gpu,
+            elsewhere=elsewhere,
         )
         arguments = [sys.executable, "-I", "-c", code]
         with theirs:
@@ -205,14 +212,24 @@ class Worker:
             else:
                 raise self._malformed("an answer that is none")
 
-    def ask(self, operation: dict[str, Any], budget: Budget) -> wire.Message:
-        """Have one operation performed within `budget`. The message's value is always a dict."""
+    def ask(
+        self, operation: dict[str, Any], budget: Budget, lend: Callable[[Any], dict[str, Any]] | None = None
+    ) -> wire.Message:
+        """Have one operation performed within `budget`. The message's value is always a dict.
+
+        lend: answers what the worker asks in the meantime; without it, it may not ask.
+        """
         self._spent = _Spent(self, budget)
         self._send(wire.pack(operation, keep_storage=True))
-        message = self._receive()
-        if type(message.value) is not dict:
-            raise self._malformed("an answer that is none")
-        return message
+        while True:
+            message = self._receive()
+            if type(message.value) is not dict:
+                raise self._malformed("an answer that is none")
+            if "lend" not in message.value:
+                return message
+            if lend is None:
+                raise self._malformed("a request that it may not make")
+            self._send(wire.pack(lend(message.value["lend"])))
 
     def cpu(self) -> float:
         """CPU seconds used so far, all threads."""

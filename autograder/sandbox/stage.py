@@ -15,6 +15,7 @@ from typing import Any
 import numpy
 import torch
 
+from autograder.sandbox.elsewhere import try_there
 from autograder.sandbox.wire import Handle, octets
 
 PLAIN = (str, int, float, bool, type(None), torch.Tensor, torch.dtype, torch.device)
@@ -51,6 +52,7 @@ class Stage:
             "parameters": self._parameters,
             "write": self._write,
             "cast": self._cast,
+            "elsewhere": self._elsewhere,
         }
 
     def perform(self, operation: dict[str, Any]) -> Any:
@@ -141,6 +143,14 @@ class Stage:
     def _cast(self, operation: dict[str, Any]) -> dict[str, Any]:
         self._target(operation["target"]).to(operation["to"])
         return {"value": None}
+
+    def _elsewhere(self, operation: dict[str, Any]) -> dict[str, Any]:
+        target = self._target(operation["target"])
+        function = getattr(target, operation["method"]) if operation["method"] else target
+        given = _Given(self, [])
+        args, kwargs = given.take(operation["args"]), given.take(operation["kwargs"])
+        used = [value for value in (target, *args, *kwargs.values()) if isinstance(value, torch.nn.Module)]
+        return {"value": try_there(function, used, args, kwargs)}
 
     def _outgoing(self, value: Any, tensors: list[torch.Tensor] | None = None) -> Any:
         if isinstance(value, torch.Tensor):

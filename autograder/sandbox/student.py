@@ -116,6 +116,16 @@ class Conversation:
         value, call.value, call.outputs = call.value, None, []  # the graph holds the call: no circle
         return self.wrap(substitute(value, lambda tensor: connected[id(tensor)]))
 
+    def try_elsewhere(self, target: Handle | str, method: str | None, args: Sequence[Any], kwargs: Any) -> str:
+        """What is wrong with a call on another device; empty if nothing is, or if it can't be told."""
+        found: dict[int, torch.Tensor] = {}
+        arguments = [_outgoing(list(args), found), _outgoing(dict(kwargs), found)]
+        plain = {id(tensor): tensor.detach() for tensor in found.values()}
+        args, kwargs = substitute(arguments, lambda tensor: plain[id(tensor)])
+        operation = {"op": "elsewhere", "target": target, "method": method, "args": args, "kwargs": kwargs}
+        answer, _ = self.perform(operation)
+        return str(answer.get("value"))
+
     def get(self, target: Handle | None, name: str) -> Any:
         """An attribute of one of the student's objects, or of the notebook itself."""
         answer, _ = self.perform({"op": "get", "target": target, "name": name})
@@ -216,6 +226,13 @@ class RemoteCallable:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._conversation.call(self._target, self._method, args, kwargs)
 
+    def on_another_device(self, *args: Any, **kwargs: Any) -> str:
+        """Where this call goes wrong if its arguments lie on another device than the CPU.
+
+        Tried with fake tensors, so no such device is needed. Empty if nothing goes wrong, or if it can't be told.
+        """
+        return self._conversation.try_elsewhere(self._target, self._method, args, kwargs)
+
 
 class RemoteObject:
     """An object of the student's that can't travel; its attributes may."""
@@ -237,6 +254,10 @@ class RemoteModule(RemoteObject):
         if torch.is_grad_enabled() and self._handle.id not in self._conversation.mirrors:
             self._reflect()
         return self._conversation.call(self._handle, None, args, kwargs)
+
+    def on_another_device(self, *args: Any, **kwargs: Any) -> str:
+        """As for a function; parameters and buffers lie on the other device too."""
+        return self._conversation.try_elsewhere(self._handle, None, args, kwargs)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """The student's `state_dict()`, as copies."""

@@ -17,6 +17,7 @@ import torch
 
 from autograder.sandbox import limits, wire
 from autograder.sandbox.cells import Runner
+from autograder.sandbox.lent import Lender
 from autograder.sandbox.stage import Stage, describe, reseed, sendable
 
 LINK = 3
@@ -45,9 +46,7 @@ class Link:
         self._inbox = wire.Inbox(self._fill)
 
     def receive(self) -> dict[str, Any]:
-        header, payload = wire.lengths(self._inbox.exactly(wire.PREFIX.size), MAX_PAYLOAD)
-        start, memory = self._inbox.exactly(header), self._inbox.exactly(payload)
-        message = wire.unpack(start, memory, trusting=True)
+        message, memory = self._read()
         operation: dict[str, Any] = message.value
         if all(fact.device == "cpu" for fact in message.facts):
             operation["memory"] = memory
@@ -58,6 +57,16 @@ class Link:
     def send(self, value: Any) -> None:
         for buffer in wire.pack(value):
             self.connection.sendall(buffer)
+
+    def exchange(self, value: Any) -> wire.Message:
+        """Ask the grader something, in the middle of what it asked."""
+        self.send(value)
+        return self._read()[0]
+
+    def _read(self) -> tuple[wire.Message, bytearray]:
+        header, payload = wire.lengths(self._inbox.exactly(wire.PREFIX.size), MAX_PAYLOAD)
+        start, memory = self._inbox.exactly(header), self._inbox.exactly(payload)
+        return wire.unpack(start, memory, trusting=True), memory
 
     def _fill(self, view: memoryview) -> int:
         count = self.connection.recv_into(view)
@@ -72,6 +81,10 @@ def _serve(link: Link, runner: Runner) -> None:
         operation = link.receive()
         if operation["op"] == "cells":
             link.send({"ready": _run_cells(link, runner, operation["cells"])})
+            continue
+        if operation["op"] == "lend":
+            Lender(link.exchange).lend(runner.namespace, operation["kinds"])
+            link.send({"value": None})
             continue
         answer = stage.perform(operation)
         _flush()

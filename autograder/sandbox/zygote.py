@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from autograder.sandbox import limits
+from autograder.sandbox import elsewhere, limits
 from autograder.sandbox.cells import install_stand_ins
 from autograder.sandbox.refusals import forbid
 from autograder.sandbox.warm import settle, warm_up
@@ -29,15 +29,29 @@ MAX_REQUEST = 1 << 17
 ROUND = 0.25
 
 
-def main(control: socket.socket, scratch: str, refused: tuple[Sequence[str], Sequence[str]], *, gpu: bool) -> NoReturn:
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What a zygote's workers are for. refused: calls and operators that they may not use.
+
+    elsewhere: they will be asked to try calls on another device, with fake tensors.
+    """
+
+    refused: tuple[Sequence[str], Sequence[str]]
+    gpu: bool = False
+    elsewhere: bool = False
+
+
+def main(control: socket.socket, scratch: str, trade: Trade) -> NoReturn:
     """Warm up, say so, and serve until nobody is left to ask."""
     limits.harden()
-    limits.load_filter("gpu" if gpu else "cpu")
+    limits.load_filter("gpu" if trade.gpu else "cpu")
     with contextlib.suppress(ImportError):
         import matplotlib.pyplot  # noqa: F401 - loaded for the notebooks that draw
-    warm_up(backward=not gpu)
+    warm_up(backward=not trade.gpu)
+    if trade.elsewhere:
+        elsewhere.prepare()
     install_stand_ins()
-    forbid(*refused)
+    forbid(*trade.refused)
     settle()
     control.send(json.dumps({"ready": True}).encode())
     nursery = Nursery(control, scratch)
