@@ -208,13 +208,14 @@ def _class(assignment: Assignment, folder: Path) -> tuple[list[Entry], list[Entr
     """Solution and variants; the solution with each known mistake. As notebooks."""
     sources = {"solution": course.source(assignment)}
     sources.update({name: path.read_text("utf-8") for name, path in course.variants(assignment).items()})
-    right = [_entry(assignment, folder, name, source) for name, source in sources.items()]
+    right = [as_notebook(assignment, folder, name, source) for name, source in sources.items()]
     mistakes = assignment.mistakes
-    wrong = [_entry(assignment, folder, f"m-{one.id}", course.mutant(assignment, one)) for one in mistakes]
+    wrong = [as_notebook(assignment, folder, f"m-{one.id}", course.mutant(assignment, one)) for one in mistakes]
     return right, wrong
 
 
-def _entry(assignment: Assignment, folder: Path, name: str, source: str) -> Entry:
+def as_notebook(assignment: Assignment, folder: Path, name: str, source: str) -> Entry:
+    """A work handed in as a notebook under `folder`."""
     path = folder / f"{name}.ipynb"
     path.write_bytes(demo.notebook_of(assignment, source))
     return Entry(name, name, path)
