@@ -95,11 +95,6 @@ def reference(assignment: Assignment) -> ModuleType:
     return load_source(assignment.name, _read(path), str(path))
 
 
-def looks_elsewhere(assignment: Assignment) -> bool:
-    """Whether a hidden check tries calls on another device, for which workers are to be made ready."""
-    return "on_another_device" in _read(assignment.folder / "test_hidden.py")
-
-
 def mutant(assignment: Assignment, mistake: Mistake) -> str:
     """The text of solution.py with the mistake in it."""
     return _edited(source(assignment), mistake)

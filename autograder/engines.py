@@ -274,7 +274,7 @@ def _own_zygote(job: Job) -> Zygote:
 
 def _zygote(job: Job) -> Zygote:
     refused = Refused(job.assignment.forbidden, job.assignment.operators)
-    return Zygote(job.profile, refused, gpu=job.device != "cpu", elsewhere=course.looks_elsewhere(job.assignment))
+    return Zygote(job.profile, refused, gpu=job.device != "cpu")
 
 
 def _place(name: str) -> torch.device:

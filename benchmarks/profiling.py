@@ -38,7 +38,7 @@ JUDGE = (
     (student.Conversation, "call", "proxy and autograd"),
     (student.Conversation, "perform", "proxy and autograd"),
     (judge, "runtestprotocol", "pytest"),
-    (judge, "_reseed", "seeding"),
+    (judge, "reseed", "seeding"),
     (Function, "runtest", "the tests' own code"),
     (diagnosis.Diagnostician, "explain", "diagnosis"),
     (ledger, "to_json", "gradebook"),

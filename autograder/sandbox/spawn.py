@@ -31,8 +31,8 @@ SLICE = 0.25
 SANDBOX = Path(__file__).parent
 ENTRY = (
     "import sys, socket; sys.dont_write_bytecode = True; sys.path.insert(0, {root!r}); "
-    "from autograder.sandbox.zygote import Trade, main; sys.path.pop(0); "
-    "main(socket.socket(fileno={control}), {scratch!r}, Trade({refused!r}, {gpu!r}, {elsewhere!r}))"
+    "from autograder.sandbox.zygote import main; sys.path.pop(0); "
+    "main(socket.socket(fileno={control}), {scratch!r}, {refused!r}, gpu={gpu!r})"
 )
 
 
@@ -85,12 +85,10 @@ class Zygote:
     """A warm process that forks workers. Several judges may share one: each request carries its own reply channel.
 
     refused: calls and operators that no worker of this zygote may use. Refusing them costs milliseconds, so it is done
-    once, before the forks.  elsewhere: load what it takes to try calls on another device, for the same reason.
+    once, before the forks.
     """
 
-    def __init__(
-        self, profile: isolation.Profile, refused: Refused = Refused(), *, gpu: bool = False, elsewhere: bool = False
-    ) -> None:
+    def __init__(self, profile: isolation.Profile, refused: Refused = Refused(), *, gpu: bool = False) -> None:
         self.profile = profile
         self.gpu = gpu
         walled = profile.level is Isolation.NAMESPACES
@@ -99,12 +97,7 @@ class Zygote:
         inside = str(isolation.inner_scratch(profile, self.scratch))
         both = (tuple(refused.calls), tuple(refused.operators))
         code = ENTRY.format(
-            root=str(SANDBOX.parent.parent),
-            control=theirs.fileno(),
-            scratch=inside,
-            refused=both,
-            gpu=gpu,
-            elsewhere=elsewhere,
+            root=str(SANDBOX.parent.parent), control=theirs.fileno(), scratch=inside, refused=both, gpu=gpu
         )
         arguments = [sys.executable, "-I", "-c", code]
         with theirs:

@@ -29,29 +29,16 @@ MAX_REQUEST = 1 << 17
 ROUND = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """What a zygote's workers are for. refused: calls and operators that they may not use.
-
-    elsewhere: they will be asked to try calls on another device, with fake tensors.
-    """
-
-    refused: tuple[Sequence[str], Sequence[str]]
-    gpu: bool = False
-    elsewhere: bool = False
-
-
-def main(control: socket.socket, scratch: str, trade: Trade) -> NoReturn:
+def main(control: socket.socket, scratch: str, refused: tuple[Sequence[str], Sequence[str]], *, gpu: bool) -> NoReturn:
     """Warm up, say so, and serve until nobody is left to ask."""
     limits.harden()
-    limits.load_filter("gpu" if trade.gpu else "cpu")
+    limits.load_filter("gpu" if gpu else "cpu")
     with contextlib.suppress(ImportError):
         import matplotlib.pyplot  # noqa: F401 - loaded for the notebooks that draw
-    warm_up(backward=not trade.gpu)
-    if trade.elsewhere:
-        elsewhere.prepare()
+    warm_up(backward=not gpu)
+    elsewhere.prepare()
     install_stand_ins()
-    forbid(*trade.refused)
+    forbid(*refused)
     settle()
     control.send(json.dumps({"ready": True}).encode())
     nursery = Nursery(control, scratch)
