@@ -15,14 +15,6 @@ REPOSITORY = Path(__file__).parents[1]
 NAMES = course.names(REPOSITORY) if (REPOSITORY / "solutions").is_dir() else []
 
 
-def trains(name):
-    return "pytest.mark.training" in (REPOSITORY / "solutions" / name / "test_hidden.py").read_text("utf-8")
-
-
-def slow_where_it_trains(name):
-    return pytest.param(name, marks=pytest.mark.slow if trains(name) else ())
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_an_assignment_knows_many_mistakes_and_many_ways_to_be_right(name):
     assignment = course.load(REPOSITORY, name)
@@ -36,7 +28,8 @@ def test_an_assignment_knows_many_mistakes_and_many_ways_to_be_right(name):
         assert 30 < len(mistake.says) < 400 and mistake.says[-1] in ".?", mistake.says
 
 
-@pytest.mark.parametrize("name", [slow_where_it_trains(name) for name in NAMES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_an_assignment_tells_right_from_wrong(name):
     problems = {(proof.kind, proof.name): proof.problem for proof in verify(REPOSITORY, name, Manner())}
     assert {key: problem for key, problem in problems.items() if problem} == {}
