@@ -211,6 +211,8 @@ def _become_judge(job: Job, slot: int, connection: socket.socket, zygote: Zygote
         )
     except BrokenAssignment as error:
         connection.sendall(PROBLEM + json.dumps(str(error)).encode() + b"\n")
+    except ConnectionError:
+        pass  # the supervisor is gone: nobody is left to be told
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
