@@ -1,12 +1,15 @@
 """elsewhere: what is wired to the CPU is found without another device, and nothing right is refused."""
 
 import math
+import multiprocessing
 
 import pytest
 import torch
+import torch._subclasses.fake_tensor
 from torch import nn
 
-from autograder.sandbox.elsewhere import MIXED, RETURNED, try_there
+from autograder.sandbox import elsewhere
+from autograder.sandbox.elsewhere import MIXED, RETURNED
 
 X = torch.randn(2, 3, 4)
 MASK = torch.ones(3, 3, dtype=torch.bool).tril()
@@ -68,6 +71,17 @@ WRONG = {
     "written into a new tensor": (filled, [X], RETURNED),
     "a pair": (lambda x: (x, torch.zeros(3)), [X], RETURNED),
 }
+
+
+def try_there(*call):
+    """What is found in a process of its own: judges are forked from this one, and where the device is known, autograd
+    has threads that would be lost in a fork."""
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=lambda: there.send(elsewhere.try_there(*call)))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0 and here.poll()
+    return here.recv()
 
 
 @pytest.mark.parametrize("name", RIGHT)
