@@ -306,7 +306,7 @@ class Sitting:
             return self._judge_with(None, draw, recorded)
         self.close()
         try:
-            return self._judge_with(self._understudy(draw.check), draw, recorded)
+            return self._judge_with(self._understudy(draw), draw, recorded)
         finally:
             self.close()  # no other check may meet what was lent
 
@@ -349,9 +349,10 @@ class Sitting:
         seed = course.input_seed(self.setting.secret, self.submission.digest, draw.name)
         return Bench(student, self.setting.reference, self.setting.device, seed, conversation.changed, suspect)
 
-    def _understudy(self, check: Check) -> Understudy:
-        lent = {name: getattr(self.setting.reference, name) for name in check.stand_ins}
-        return Understudy(lent, check.cpu or self.setting.assignment.limits.check_cpu)
+    def _understudy(self, draw: "Draw") -> Understudy:
+        lent = {name: getattr(self.setting.reference, name) for name in draw.check.stand_ins}
+        seed = course.worker_seed(self.setting.secret, self.submission.digest, f"{draw.name} lent")
+        return Understudy(lent, draw.check.cpu or self.setting.assignment.limits.check_cpu, seed)
 
     def _lend(self, worker: Worker, lent: Understudy) -> None:
         limits = self.setting.assignment.limits

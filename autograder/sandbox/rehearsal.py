@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import torch
 
-from autograder.sandbox.stage import Stage, sendable
+from autograder.sandbox.stage import Stage, reseed, sendable
 from autograder.sandbox.student import substitute
 from autograder.sandbox.wire import Facts, Message
 
@@ -19,10 +19,11 @@ class Rehearsal:
 
     def __init__(self, names: Mapping[str, Any]) -> None:
         self.stage = Stage(names)
+        self._dice = Dice(0)
 
     def ask(self, operation: dict[str, Any]) -> Message:
         """As `Worker.ask`, without a budget."""
-        with own_random_numbers(), torch.enable_grad():
+        with self._dice.thrown(), torch.enable_grad():
             answer = sendable(self.stage.perform(copy.deepcopy(operation)))
         found: dict[int, torch.Tensor] = {}
         facts: list[Facts] = []
@@ -40,13 +41,32 @@ class Rehearsal:
         return Message(value, tuple(found.values()), tuple(facts))
 
 
-@contextlib.contextmanager
-def own_random_numbers() -> Iterator[None]:
-    """What runs inside draws random numbers without disturbing those outside."""
-    mine = (torch.get_rng_state(), random.getstate(), numpy.random.get_state())
-    try:
-        yield
-    finally:
-        torch.set_rng_state(mine[0])
-        random.setstate(mine[1])
-        numpy.random.set_state(mine[2])
+class Dice:
+    """A stream of random numbers of its own: what draws from it neither disturbs nor sees the one outside."""
+
+    def __init__(self, seed: int) -> None:
+        outside = _state()
+        reseed(seed)
+        self._next = _state()
+        _restore(outside)
+
+    @contextlib.contextmanager
+    def thrown(self) -> Iterator[None]:
+        """What runs inside draws from here, where it stopped the last time."""
+        outside = _state()
+        _restore(self._next)
+        try:
+            yield
+        finally:
+            self._next = _state()
+            _restore(outside)
+
+
+def _state() -> tuple[Any, ...]:
+    return torch.get_rng_state(), random.getstate(), numpy.random.get_state()
+
+
+def _restore(state: tuple[Any, ...]) -> None:
+    torch.set_rng_state(state[0])
+    random.setstate(state[1])
+    numpy.random.set_state(state[2])

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from autograder.records import Status
-from autograder.sandbox.rehearsal import own_random_numbers
+from autograder.sandbox.rehearsal import Dice
 from autograder.sandbox.spawn import WorkerEnded
 from autograder.sandbox.stage import Raised, Stage, describe, sendable
 from autograder.sandbox.wire import Handle
@@ -33,22 +33,24 @@ PLAIN = (bool, float, type(None), torch.dtype)
 class Understudy:
     """Answers for some steps of the reference. seconds: what all answers together may take.
 
+    seed: of what these steps draw; it must tell nothing about the seed of a test's data.
     Raises WorkerEnded when more is asked of it.
     """
 
-    def __init__(self, names: Mapping[str, Any], seconds: float) -> None:
+    def __init__(self, names: Mapping[str, Any], seconds: float, seed: int) -> None:
         self.kinds = {name: "class" if isinstance(value, type) else "function" for name, value in names.items()}
         self._classes = {name: value for name, value in names.items() if isinstance(value, type)}
         self._stage = Stage({name: value for name, value in names.items() if name not in self._classes})
         self._callable = set(self._stage.names)
         self._seconds = seconds
+        self._dice = Dice(seed)
         self._parameters = MOST_PARAMETERS
 
     def answer(self, request: Any) -> dict[str, Any]:
         """What is sent back for one request: a value, or what was raised."""
         began = time.monotonic()
         try:
-            with own_random_numbers(), torch.enable_grad():
+            with self._dice.thrown(), torch.enable_grad():
                 return self._answer(request)
         except (_Refused, TypeError, ValueError, KeyError) as error:
             return sendable(Raised("TypeError", ("TypeError", "Exception"), str(error), ""))

@@ -42,7 +42,7 @@ class Layer(nn.Module):
 
 
 def understudy(seconds=10.0):
-    return Understudy({"halve": halve, "echo": echo, "thing": thing, "Layer": Layer}, seconds)
+    return Understudy({"halve": halve, "echo": echo, "thing": thing, "noise": torch.randn, "Layer": Layer}, seconds, 5)
 
 
 def call(subject, *args, leaves=(), graph=1, **kwargs):
@@ -62,6 +62,14 @@ def test_values_and_gradients_come_back():
     (gradient,) = one.answer({"backward": 1, "cotangents": [torch.ones(3)], "free": []})["value"]
     assert torch.equal(gradient, torch.full((3,), 0.25))
     assert "raised" in one.answer({"backward": 1, "cotangents": [torch.ones(3)], "free": [1]})
+
+
+def test_what_is_drawn_is_new_each_time_and_disturbs_nothing_outside():
+    before = torch.get_rng_state()
+    one, two = understudy(), understudy()
+    first, second = (one.answer(call("noise", 6))["value"] for _ in range(2))
+    assert not torch.equal(first, second) and torch.equal(first, two.answer(call("noise", 6))["value"])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_class_is_described_and_its_errors_arrive():
