@@ -84,7 +84,17 @@ class Diagnostician:
 
     def _candidates(self, check: str, exchanges: Sequence[Exchange]) -> list[Mistake]:
         known = [mistake for mistake in self.assignment.mistakes if check in mistake.fails]
-        return [mistake for mistake in known if (m := self._module((mistake,))) and _agrees(m, exchanges)]
+        found = [mistake for mistake in known if (m := self._module((mistake,))) and _agrees(m, exchanges)]
+        if len(found) > 1 and isinstance(exchanges[-1].answer, Raised):
+            message = exchanges[-1].answer.message
+            found = [each for each in found if self._last_words(each, exchanges) == message] or found
+        return found
+
+    def _last_words(self, mistake: Mistake, exchanges: Sequence[Exchange]) -> str:
+        """The message of the error that the mistake ends with: it can tell apart what raises the same error."""
+        stage = Stage(vars(self._module((mistake,))))
+        answer = [_perform(stage, exchange) for exchange in exchanges][-1]
+        return answer.message if isinstance(answer, Raised) else ""
 
     def _pair(self, check: str, exchanges: Sequence[Exchange]) -> Explanation | None:
         pairs = (

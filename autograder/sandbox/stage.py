@@ -128,8 +128,8 @@ class Stage:
         return {"value": None}
 
     def _parameters(self, operation: dict[str, Any]) -> dict[str, Any]:
-        module = self._target(operation["target"])
-        return {"value": dict(module.named_parameters(remove_duplicate=False))}
+        found = dict(self._target(operation["target"]).named_parameters(remove_duplicate=False))
+        return {"value": found, "learns": {name: parameter.requires_grad for name, parameter in found.items()}}
 
     def _parameter(self, module: Handle, name: str) -> torch.Tensor:
         found: torch.Tensor = self._target(module).get_parameter(name)
