@@ -28,6 +28,24 @@ def double(x):
     return 2 * x
     # END SOLUTION
     raise NotImplementedError("double")
+
+
+def third(x):
+    """The third number."""
+    # BEGIN SOLUTION NO PROMPT
+    return x[2]
+    # END SOLUTION
+    raise NotImplementedError("third")
+
+
+class Layer(torch.nn.Module):
+    """A weight."""
+
+    def __init__(self):
+        super().__init__()
+        # BEGIN SOLUTION NO PROMPT
+        self.weight = torch.nn.Parameter(torch.zeros(3))
+        # END SOLUTION
 '''
 HIDDEN = '''
 import pytest
@@ -68,6 +86,18 @@ def test_gradient(student, reference, device):
 
 
 @pytest.mark.points(1)
+def test_third(student):
+    """Finds the third number."""
+    assert student.third(torch.arange(7)) == 2
+
+
+@pytest.mark.points(1)
+def test_learns(student):
+    """The weight learns."""
+    assert all(parameter.requires_grad for parameter in student.Layer().parameters())
+
+
+@pytest.mark.points(1)
 def test_random(student):
     """Noise has mean zero."""
     torch.manual_seed(0)
@@ -75,11 +105,11 @@ def test_random(student):
 '''
 TOML = """
 title = "Parts"
-points = 5
+points = 7
 minutes = 5
 difficulty = "gentle"
 summary = "Parts."
-names = ["halves", "double"]
+names = ["halves", "double", "third", "Layer"]
 
 [[mistakes]]
 id = "swapped"
@@ -122,6 +152,34 @@ says = "The result is cut off from its input."
 find = "return 2 * x"
 replace = "return 2 * x.detach()"
 fails = ["test_gradient"]
+
+[[mistakes]]
+id = "seventh"
+says = "The count begins with 0."
+find = "x[2]"
+replace = "x[7]"
+fails = ["test_third"]
+
+[[mistakes]]
+id = "eighth"
+says = "That is the eighth."
+find = "x[2]"
+replace = "x[8]"
+fails = ["test_third"]
+
+[[mistakes]]
+id = "ninth"
+says = "That is the ninth."
+find = "x[2]"
+replace = "x[9]"
+fails = ["test_third"]
+
+[[mistakes]]
+id = "never-learns"
+says = "The weight needs a gradient."
+find = "torch.nn.Parameter(torch.zeros(3))"
+replace = "torch.nn.Parameter(torch.zeros(3), requires_grad=False)"
+fails = ["test_learns"]
 """
 DOUBLE = "return 2 * x"
 HALVES = "return x[..., :middle], x[..., middle:]"
@@ -187,6 +245,19 @@ def test_two_that_cant_be_told_apart_are_both_offered(parts, tmp_path):
     mistakes, said = explained(parts, tmp_path, (DOUBLE, "return x + 2.0"))
     assert mistakes == dict.fromkeys(("test_double", "test_gradient", "test_random"), "adds-two|adds-one-twice")
     assert said["test_double"] == "One of two things. Either: Two is added. Or: One is added, twice."
+
+
+def test_what_raises_the_same_error_is_told_apart_by_its_words(parts, tmp_path):
+    mistakes, _ = explained(parts, tmp_path, ("return x[2]", "place = 8\n    return x[place]"))
+    assert mistakes == {"test_third": "eighth"}
+    mistakes, _ = explained(parts, tmp_path / "other", ("return x[2]", "raise IndexError('too far')"))
+    assert mistakes == {"test_third": None}
+
+
+def test_a_weight_that_does_not_learn_is_named(parts, tmp_path):
+    frozen = "torch.nn.Parameter(torch.zeros(3)).requires_grad_(False)"
+    mistakes, _ = explained(parts, tmp_path, ("torch.nn.Parameter(torch.zeros(3))", frozen))
+    assert mistakes == {"test_learns": "never-learns"}
 
 
 def test_two_in_one_place_are_found_as_a_pair(parts, tmp_path):
