@@ -11,6 +11,7 @@ another check is known to lose this one as well.
 import copy
 import itertools
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType, ModuleType
@@ -155,7 +156,8 @@ class Diagnostician:
 
 
 def _perform(stage: Stage, exchange: Exchange) -> Any:
-    with torch.enable_grad():
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return stage.perform(copy.deepcopy(exchange.operation))
 
 
