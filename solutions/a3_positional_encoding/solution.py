@@ -65,9 +65,9 @@ if __name__ == "__main__":
 #   bfloat16, on the CPU or elsewhere.
 # * **Precision.** A float32 has about seven digits, and the sine of a large angle loses some of them. So a table
 #   of length $T$ may be off by $10^{-5} + 2 \cdot 10^{-7}\, T$, in float64 as well: computing it in float32 is
-#   always good enough. In `x`, however, no digit may be lost, so the sum is made in the dtype of `x`. In float16
-#   and bfloat16 the result may be off by what rounding to that dtype costs, and no more. (float16 can't count
-#   beyond 2048, bfloat16 not beyond 256: positions are no business of theirs.)
+#   always good enough. In `x`, however, no digit may be lost, so the sum is made in the dtype of `x` or in a wider
+#   one. In float16 and bfloat16 the result may be off by what rounding to that dtype costs, and no more. (float16
+#   can't count beyond 2048, bfloat16 not beyond 256: positions are no business of theirs.)
 # * **Just a sum.** The modules return `x` plus the rows: no factor, no dropout, no normalisation. So
 #   `train()` and `eval()` make no difference, and neither does what was asked in an earlier call.
 # * **Manners.** Arguments are never changed in place, and may be views: transposed, sliced, expanded. Gradients
@@ -96,8 +96,8 @@ if __name__ == "__main__":
 # | $\omega_i = 10000^{-2i/d}$ | | its frequency: the angle by which it moves on in one step |
 #
 # Sine and cosine **take turns** from column to column, and the two of a pair share one frequency. The first pair
-# makes a full turn in $2\pi \approx 6.3$ steps; the wavelengths grow from pair to pair by the same factor, and the
-# last one is not far from $2\pi \cdot 10000$. With $d = 4$ there are two frequencies, $1$ and $0.01$:
+# makes a full turn in $2\pi \approx 6.3$ steps, and the wavelengths grow from pair to pair by the same factor; in a
+# wide table the last one comes near $2\pi \cdot 10000$. With $d = 4$ there are two frequencies, $1$ and $0.01$:
 #
 # | position | column 0: $\sin pos$ | column 1: $\cos pos$ | column 2: $\sin 0.01\,pos$ | column 3: $\cos 0.01\,pos$ |
 # |---|---|---|---|---|
