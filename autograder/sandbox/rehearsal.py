@@ -31,7 +31,7 @@ class Rehearsal:
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
             if id(tensor) not in found:
-                found[id(tensor)] = tensor.detach()
+                found[id(tensor)] = tensor.detach().clone()  # as on the wire: later changes are not seen
                 place = (tensor.data_ptr(), tensor.shape, tensor.stride())
                 group = groups.setdefault(place, len(groups)) if tensor.numel() else -1
                 facts.append(Facts(str(tensor.device), tensor.requires_grad, group))
