@@ -46,6 +46,14 @@ def additive(student, device, weights=None, dtype=SINGLE):
     return attention
 
 
+def works_elsewhere(attend):
+    """Both kinds of call hold on a device that is not the CPU. All sizes are equal, so that nothing else matters."""
+    query, key, value, mask = torch.randn(4, 4, 4), torch.randn(4, 4, 4), torch.randn(4, 4, 4), torch.rand(4, 4, 4) < 0.5
+    attend(query, key, value, mask)
+    plain, masked = (attend.on_another_device(query, key, value, *given) for given in ([], [mask]))
+    assert not plain and not masked, f"without a mask: {plain}; with a mask: {masked}"
+
+
 def pair(answer):
     """The context and the weights, if that is what came back."""
     assert isinstance(answer, (tuple, list)), f"expected (context, weights), got {type(answer).__name__}"
@@ -238,7 +246,7 @@ def views_are_welcome(attend, device):
 # Scaled dot-product attention
 
 
-@pytest.mark.points(2)
+@pytest.mark.points(1.5)
 @pytest.mark.parametrize(("leading", "dtype"), [((3,), DOUBLE), ((), SINGLE), ((2, 4), SINGLE)], ids=str)
 def test_attention_agrees_with_the_reference(student, reference, device, leading, dtype):
     """Dot-product attention: context and weights are right, in float32 and float64, after any leading dimensions."""
@@ -371,6 +379,13 @@ def test_attention_is_fast_enough(student, device):
     agree(few, (context[rows], weights[rows]))
 
 
+@pytest.mark.points(0.5)
+@pytest.mark.alone
+def test_attention_works_on_another_device(student):
+    """Dot-product attention: what it makes lies where its arguments lie, whatever the device."""
+    works_elsewhere(student.scaled_dot_product_attention)
+
+
 # The experiment
 
 
@@ -389,7 +404,7 @@ def test_the_reported_numbers_are_measured(student, reference):
 # Additive attention
 
 
-@pytest.mark.points(1.5)
+@pytest.mark.points(1)
 @pytest.mark.parametrize(
     ("leading", "length", "source", "sizes", "dtype"),
     [((3,), 5, 5, (6, 6, 11), DOUBLE), ((2, 4), 3, 6, (5, 9, 1), SINGLE)],
@@ -492,3 +507,10 @@ def test_additive_takes_views_and_leaves_them(student, device, changed_arguments
     """Additive attention: transposed, sliced and expanded tensors are as good as any, and nothing is changed in place."""
     views_are_welcome(additive(student, device), device)
     assert not changed_arguments, changed_arguments
+
+
+@pytest.mark.points(0.5)
+@pytest.mark.alone
+def test_additive_works_on_another_device(student):
+    """Additive attention: what it makes lies where its weights and its arguments lie, whatever the device."""
+    works_elsewhere(student.AdditiveAttention(4, 4, 4))
