@@ -9,7 +9,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,8 +18,10 @@ from autograder.errors import AutograderError, OperatorError, UnreadableSubmissi
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 CODE = (".ipynb", ".py")
 METADATA = "submission_metadata.yml"
+TIMESTAMP = "timestamp.txt"
 MEMBER_CAP = 100 * 2**20
 DIRECTORY_CAP = 32 * 2**20
+EXTENDED_TIME = 0x5455
 CHUNK = 2**18
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
@@ -38,11 +40,15 @@ CLASS = Caps(members=200_000, total=16 * 2**30)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of an archive. path: where it was unpacked, empty if it is not worth reading. name: as written there."""
+    """One file of an archive. path: where it was unpacked, empty if it is not worth reading. name: as written there.
+
+    changed: when, in seconds since 1970; 0 where the archive does not say it in a way that holds in every time zone.
+    """
 
     name: str
     path: str = ""
     problem: str = ""
+    changed: float = 0.0
 
 
 def is_archive(name: str) -> bool:
@@ -50,7 +56,7 @@ def is_archive(name: str) -> bool:
 
 
 def is_worth_reading(name: str) -> bool:
-    return name.lower().endswith((*CODE, *ARCHIVES)) or name == METADATA
+    return name.lower().endswith((*CODE, *ARCHIVES)) or name in (METADATA, TIMESTAMP)
 
 
 def parts_of(name: str) -> tuple[str, ...] | None:
@@ -137,7 +143,8 @@ def _zip(file: BinaryIO, target: Path, budget: Budget) -> Iterator[Member]:
                     yield Member(info.filename, problem=problem)
                 continue
             stamp = _stamp(info.date_time)
-            yield _take(info.filename, target / str(number), budget, stamp, lambda info=info: archive.open(info))
+            taken = _take(info.filename, target / str(number), budget, stamp, lambda info=info: archive.open(info))
+            yield replace(taken, changed=_changed(info.extra))
 
 
 def _tar(file: BinaryIO, target: Path, budget: Budget, name: str) -> Iterator[Member]:
@@ -150,13 +157,10 @@ def _tar(file: BinaryIO, target: Path, budget: Budget, name: str) -> Iterator[Me
                 if problem:
                     yield Member(info.name, problem=problem)
                 continue
-            yield _take(
-                info.name,
-                target / str(number),
-                budget,
-                float(info.mtime),
-                lambda info=info: archive.extractfile(info),
+            taken = _take(
+                info.name, target / str(number), budget, float(info.mtime), lambda info=info: archive.extractfile(info)
             )
+            yield replace(taken, changed=float(info.mtime))
 
 
 class Counted(io.RawIOBase):
@@ -229,6 +233,16 @@ def _stamp(moment: tuple[int, ...]) -> float:
         return time.mktime((*moment, 0, 0, -1))  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         return 0.0
+
+
+def _changed(extra: bytes) -> float:
+    """The time of change in a zip member's extra field for it, which unlike the plain one has no time zone."""
+    while len(extra) >= 4:
+        kind, size = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
+        if kind == EXTENDED_TIME and size >= 5 and extra[4] & 1:
+            return float(int.from_bytes(extra[5:9], "little", signed=True))
+        extra = extra[4 + size :]
+    return 0.0
 
 
 def _refuse_a_long_directory(file: BinaryIO) -> None:

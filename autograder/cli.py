@@ -19,6 +19,10 @@ COURSE = click.option(
 )
 ISOLATION = click.option("--isolation", type=click.Choice(["require", "best", "off"]), default="require")
 DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+GRADEBOOK = click.option(
+    "--gradebook", type=click.Path(path_type=Path), help="The file, or the folder of a report; else here or in report/."
+)
+ASSIGNMENT = click.option("--assignment", help="Which one, where the gradebook holds several.")
 
 
 class Commands(click.Group):
@@ -177,6 +181,136 @@ def doctor() -> None:
 
     from autograder import engines
     from autograder.errors import OperatorError
+@main.command()
+@click.argument("submission")
+@click.argument("check")
+@click.argument("points", type=float, required=False)
+@click.option("--reason", required=True, help="Why; the student reads it.")
+@click.option("--comment", default="", help="More for the student.")
+@click.option("--by", default="", help="Who decides.")
+@click.option("--bonus", is_flag=True, help="More points than the check is worth are meant.")
+@click.option("--undo", is_flag=True, help="Take back what was said of this check before; without POINTS.")
+@GRADEBOOK
+@ASSIGNMENT
+@COURSE
+def adjust(
+    submission: str,
+    check: str,
+    points: float | None,
+    reason: str,
+    comment: str,
+    by: str,
+    bonus: bool,
+    undo: bool,
+    gradebook: Path | None,
+    assignment: str | None,
+    course: Path | None,
+) -> None:
+    """Give POINTS for CHECK of SUBMISSION, whatever the tests say: the instructor's last word, kept on regrading.
+
+    CHECK is the name of a check, or the id of a question graded by hand.
+    """
+    from autograder import lastword
+
+    if undo == (points is not None):
+        raise click.UsageError("Give either POINTS or --undo.")
+    place = lastword.Place(gradebook, assignment, course or Path.cwd())
+    word = lastword.Word(submission, check, points, reason, by, comment, bonus)
+    click.echo(lastword.render(lastword.adjust(place, word)))
+
+
+@main.command()
+@click.argument("old", required=False, type=click.Path(path_type=Path))
+@click.argument("new", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@GRADEBOOK
+@ASSIGNMENT
+def compare(old: Path | None, new: Path | None, as_json: bool, gradebook: Path | None, assignment: str | None) -> None:
+    """Show who gained and who lost, and by which checks, between two gradings.
+
+    OLD and NEW are gradebooks or folders of reports; without them, the last two versions of an assignment in one
+    gradebook are compared.
+    """
+    import json
+
+    from rich.console import Console
+
+    from autograder import comparison
+
+    if old is None:
+        found = comparison.last_two(gradebook, assignment)
+    elif new is None:
+        raise click.UsageError("Give both OLD and NEW, or neither.")
+    else:
+        found = comparison.between(old, new, assignment)
+    if as_json:
+        click.echo(json.dumps(comparison.as_json(found), ensure_ascii=False))
+    else:
+        Console().print(comparison.table(found))
+
+
+@main.command()
+@click.argument("submission")
+@click.option("--attempt", type=int, help="Its number; else the last.")
+@GRADEBOOK
+@ASSIGNMENT
+@COURSE
+def repeat(
+    submission: str, attempt: int | None, gradebook: Path | None, assignment: str | None, course: Path | None
+) -> None:
+    """Grade SUBMISSION once more as it was recorded. Exit status: 0 identical, 1 not, 2 it can't be repeated."""
+    from autograder import repeat as repetitions
+
+    wanted = repetitions.Wanted(gradebook, assignment, submission, attempt, course or Path.cwd())
+    repetition = repetitions.repeat(wanted)
+    click.echo(repetitions.render(repetition))
+    sys.exit(1 if repetition.differences else 0)
+
+
+@main.command()
+@click.argument("format", type=click.Choice(["gradescope", "canvas", "moodle", "csv", "junit", "json", "nbgrader"]))
+@click.option("--template", type=click.Path(path_type=Path), help="Canvas' or Moodle's own export, to be filled in.")
+@click.option("--column", help="Its heading in the template, where that is not the assignment's title or name.")
+@click.option("--scale", is_flag=True, help="Scale points to the template's maximum, where that is another.")
+@click.option("--roster", type=click.Path(path_type=Path), help="The class list; else solutions/roster.csv.")
+@click.option("--out", type=click.Path(path_type=Path), help="File, or folder for gradescope; else standard output.")
+@GRADEBOOK
+@ASSIGNMENT
+@COURSE
+def export(course: Path | None, **wanted: Any) -> None:
+    """Hand grades on in FORMAT. Whoever can't be told apart is named, and never guessed.
+
+    Exit status: 0 everybody's grade is in it, 1 somebody's is not (who, and why, is said), 2 wrong usage.
+    """
+    from autograder.exports import order
+
+    delivery = order.deliver(order.Order(course=course or Path.cwd(), **wanted))
+    click.echo(delivery.content, nl=False)
+    for note in delivery.notes:
+        click.echo(note, err=True)
+    sys.exit(1 if delivery.missed else 0)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--assignment", help="Whose stub to leave out; else those of all.")
+@click.option("--least", type=click.IntRange(1, 100), default=60, show_default=True, help="Percent in common.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("similar"), show_default=True)
+@COURSE
+def similar(paths: tuple[Path, ...], assignment: str | None, least: int, out: Path, course: Path | None) -> None:
+    """Find pairs of suspiciously similar submissions below PATHS, with what students were given left out."""
+    from rich.console import Console
+
+    from autograder import similarity
+
+    findings = similarity.find(similarity.Request(_course(course), paths, assignment, least / 100))
+    similarity.write(out, findings)
+    Console().print(similarity.table(findings))
+    for note in findings.notes:
+        click.echo(f"Not compared: {note}", err=True)
+    click.echo(f"Side by side: {out / 'index.html'}    Table: {out / 'similar.csv'}")
+
+
     from autograder.sandbox import isolation
 
     table = Table(show_header=True)
@@ -197,7 +331,7 @@ def doctor() -> None:
 
 
 def _run_batch(request: Any, *, log_json: bool) -> None:
-    from autograder import batch, reports
+    from autograder import batch, comparison, reports
     from autograder.progress import JsonLines, Screen
 
     shown = JsonLines(sys.stdout) if log_json else Screen(request.assignment)
@@ -211,11 +345,18 @@ def _run_batch(request: Any, *, log_json: bool) -> None:
     if graded.pending:
         click.echo(
             f"{len(graded.pending)} could not be graded for a reason that is ours; their scores are pending. "
+        moved = comparison.regraded(graded.before, graded.grades) if graded.before else None
+        if moved and isinstance(shown, JsonLines):
+            shown.regraded(comparison.as_json(moved))
             "Run the same command again to try them once more.",
             err=True,
         )
         sys.exit(OURS)
+        if moved:
+            Console().print("\nRegraded:", comparison.table(moved, most=20), "", sep="\n")
 
+    for sentence in graded.review:
+        click.echo(f"Look again: {sentence}", err=True)
 
 def _verify(root: Path, names: Iterable[str], manner: Any) -> bool:
     from autograder import verify as proofs

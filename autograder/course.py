@@ -14,18 +14,22 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autograder.errors import BrokenAssignment, InstructorError, OperatorError
-from autograder.records import Assignment, Limits, Mistake
+from autograder.records import Assignment, ByHand, Limits, Mistake, Policy, Share
 
+SEEDS = "hmac-sha256 of purpose, code and check; 63 bits"
 DIFFICULTIES = ("gentle", "moderate", "demanding")
 
 _SIZES = ("memory", "reply", "output", "file")
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_KEYS = ("title", "points", "minutes", "difficulty", "summary", "names", "limits", "forbidden", "mistakes")
+_FACTS = ("title", "points", "minutes", "difficulty", "summary", "names")
+_KEYS = (*_FACTS, "limits", "forbidden", "mistakes", "by_hand", "policy")
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _OPERATOR = re.compile(r"\w+::\w+(\.\w+)?")
@@ -60,6 +64,7 @@ def load(course: Path, name: str) -> Assignment:
 
     table = _Table(_label(folder / "assignment.toml"), _toml(folder / "assignment.toml", texts["assignment.toml"]))
     table.refuse_unknown(_KEYS)
+    by_hand = _by_hand(table, list(points))
     assignment = Assignment(
         name=name,
         title=table.text("title"),
@@ -74,19 +79,29 @@ def load(course: Path, name: str) -> Assignment:
         limits=_limits(table.table("limits")),
         mistakes=_mistakes(table, texts["solution.py"], list(points)),
         version=_version(texts),
+        by_hand=by_hand,
+        policy=_policy(table.table("policy")) if "policy" in table.entries else None,
     )
     defined = set(defined_names(solution))
     for wanted in assignment.names:
         if wanted not in defined:
             raise table.wrong("names", repr(wanted), "names that solution.py defines")
-    if abs(sum(points.values()) - assignment.points) > 1e-9:
-        raise table.wrong("points", f"{assignment.points:g}", f"the sum in test_hidden.py, {sum(points.values()):g}")
+    total = sum(points.values()) + sum(question.points for question in by_hand)
+    if abs(total - assignment.points) > 1e-9:
+        where = "test_hidden.py and [[by_hand]]" if by_hand else "test_hidden.py"
+        raise table.wrong("points", f"{assignment.points:g}", f"the sum in {where}, {total:g}")
     return assignment
 
 
 def source(assignment: Assignment) -> str:
     """The text of solution.py."""
     return _read(assignment.folder / "solution.py")
+
+
+def checks(assignment: Assignment) -> dict[str, float]:
+    """The points of each hidden check, by name, in the order of test_hidden.py."""
+    path = assignment.folder / "test_hidden.py"
+    return _hidden_checks(path, _read(path))
 
 
 def reference(assignment: Assignment) -> ModuleType:
@@ -144,6 +159,11 @@ def secret(course: Path) -> bytes:
     if len(value) != 32:
         raise OperatorError(_unusable(path))
     return value
+
+
+def fingerprint(secret: bytes) -> str:
+    """Tells one secret from another, and nothing else."""
+    return hmac.digest(secret, b"fingerprint", "sha256").hex()[:16]
 
 
 def input_seed(secret: bytes, digest: str, check: str) -> int:
@@ -226,6 +246,27 @@ class _Table:
         if amount < 1:
             raise self.wrong(key, repr(value), expected)
         return int(amount)
+
+    def yes_or_no(self, key: str) -> bool:
+        return bool(self._take(key, "true or false", lambda value: isinstance(value, bool)))
+
+    def moment(self, key: str) -> datetime:
+        expected = "a date and time with an offset, not in quotes, such as 2026-03-12T23:59:00+01:00"
+        value = self._take(key, expected, lambda value: isinstance(value, datetime))
+        if value.tzinfo is None:
+            raise self.wrong(key, f"{value.isoformat()} without an offset", expected)
+        moment: datetime = value
+        return moment
+
+    def share(self, key: str) -> Share:
+        """Points, or a text such as "10 %" of the points that can be earned."""
+        expected = "points above 0, or a share of the assignment's points such as '10 %'"
+        value = self._take(key, expected, lambda value: isinstance(value, str) or _is_number(value))
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip()) if isinstance(value, str) else None
+        amount = float(match[1]) if match else 0.0 if isinstance(value, str) else float(value)
+        if amount <= 0 or (match and amount > 100):
+            raise self.wrong(key, repr(value), expected)
+        return Share(amount, percent=bool(match))
 
     def table(self, key: str) -> "_Table":
         """A table below this one; an absent one is empty."""
@@ -351,6 +392,50 @@ def _mistakes(table: _Table, solution: str, checks: list[str]) -> tuple[Mistake,
             raise entry.wrong("replace", f"a solution that is not Python ({error.msg})", "one that runs") from error
         found[id] = mistake
     return tuple(found.values())
+
+
+def _by_hand(table: _Table, checks: list[str]) -> tuple[ByHand, ...]:
+    found: dict[str, ByHand] = {}
+    for entry in table.tables("by_hand"):
+        entry.refuse_unknown(("id", "title", "points"))
+        id = entry.text("id")
+        if not _KEBAB.fullmatch(id):
+            raise entry.wrong("id", repr(id), "a name in lower case with hyphens, such as 'reading-the-map'")
+        if id in found or id in checks:
+            raise entry.wrong("id", f"{id!r} a second time", "each id once")
+        found[id] = ByHand(id, entry.text("title"), entry.number("points"))
+    return tuple(found.values())
+
+
+def _policy(table: _Table) -> Policy:
+    known = ("due", "zone", "grace_minutes", "late_days", "penalty_per_day", "cap", "closes", "file_times")
+    table.refuse_unknown(known)
+    due = table.moment("due")
+    closes = table.moment("closes") if "closes" in table.entries else None
+    if closes is not None and closes < due:
+        raise table.wrong("closes", str(closes), f"a moment after `due`, {due}")
+    return Policy(
+        due=due,
+        zone=_zone(table, due) if "zone" in table.entries else "",
+        grace=60 * table.number("grace_minutes") if "grace_minutes" in table.entries else 0.0,
+        late_days=table.whole("late_days") if "late_days" in table.entries else 0,
+        per_day=table.share("penalty_per_day") if "penalty_per_day" in table.entries else Share(0.0),
+        cap=table.share("cap") if "cap" in table.entries else None,
+        closes=closes,
+        file_times=table.yes_or_no("file_times") if "file_times" in table.entries else True,
+    )
+
+
+def _zone(table: _Table, due: datetime) -> str:
+    name = table.text("zone")
+    try:
+        there = due.astimezone(ZoneInfo(name)).utcoffset()
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise table.wrong("zone", repr(name), "a time zone's name, such as 'Europe/Berlin'") from error
+    if there != due.utcoffset():
+        shown = due.astimezone(ZoneInfo(name)).isoformat()
+        raise table.wrong("due", due.isoformat(), f"the offset that {name} has on that day, as in {shown}")
+    return name
 
 
 def _edits(entry: _Table, solution: str) -> tuple[tuple[str, str], ...]:

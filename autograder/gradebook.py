@@ -1,19 +1,31 @@
-"""The gradebook: an SQLite file that keeps every attempt. What `record` has kept survives kill -9 and power loss."""
+"""The gradebook: an SQLite file that keeps every attempt. What `record` has kept survives kill -9 and power loss.
 
+Beside each attempt it keeps what is needed to grade it again: the code that was judged, and on what the grade rests.
+The instructor's words are kept apart from attempts; `latest` applies them, and nothing changes what was recorded.
+"""
+
+import difflib
+import hashlib
+import json
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
-from autograder.errors import GradebookError
+from autograder import adjustments
+from autograder.errors import GradebookError, InstructorError
 from autograder.ledger import from_json, to_json
-from autograder.records import Grade, Outcome
+from autograder.records import Adjustment, Basis, Cell, Grade, Outcome
+from autograder.text import line
+
+FILE = "gradebook.sqlite"
 
 OURS = 0x6A7E0001
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -34,17 +46,86 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE INDEX attempt_of_submission ON attempt (assignment, submission, number)",
     ),
+    (
+        "CREATE TABLE basis (id TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE code (
+            digest TEXT NOT NULL,
+            suffix TEXT NOT NULL,
+            cells BLOB NOT NULL,
+            PRIMARY KEY (digest, suffix)
+        )""",
+        "ALTER TABLE attempt ADD COLUMN basis TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE attempt ADD COLUMN suffix TEXT NOT NULL DEFAULT ''",
+        """CREATE TABLE adjustment (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            recorded TEXT NOT NULL,
+            assignment TEXT NOT NULL,
+            submission TEXT NOT NULL,
+            "check" TEXT NOT NULL,
+            points REAL,
+            max_points REAL NOT NULL,
+            reason TEXT NOT NULL,
+            "by" TEXT NOT NULL,
+            comment TEXT NOT NULL,
+            digest TEXT NOT NULL
+        )""",
+        "CREATE INDEX adjustment_of_submission ON adjustment (assignment, submission, number)",
+        """CREATE TABLE roll (
+            assignment TEXT NOT NULL,
+            submission TEXT NOT NULL,
+            counts INTEGER NOT NULL,
+            PRIMARY KEY (assignment, submission)
+        ) WITHOUT ROWID""",
+        "CREATE TABLE report (assignment TEXT PRIMARY KEY, folder TEXT NOT NULL) WITHOUT ROWID",
+    ),
 )
-COLUMNS = "recorded, assignment, submission, student, digest, version, device, status, score, max_score, grade"
+COLUMNS = (
+    "recorded, assignment, submission, student, digest, version, device, status, score, max_score, grade, basis, suffix"
+)
+WORD = 'assignment, submission, "check", points, max_points, reason, "by", comment, digest'
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One grading, as it was recorded. Numbers grow."""
+    """One grading, as it was recorded. Numbers grow. suffix: of the file, `.ipynb` or `.py`; empty if not known."""
 
     number: int
     recorded: datetime
     grade: Grade
+    basis: Basis | None = None
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a grade comes from, beside its code. suffix: of the file that was handed in."""
+
+    basis: Basis
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """What the last run covered. folder: where its report is.  counts: of each submission, whether it counts."""
+
+    folder: Path
+    counts: dict[str, bool]
+
+
+def find(place: Path | None) -> Path:
+    """The gradebook that is meant: a file, or the folder that `grade --out` wrote; else one of this folder or report/.
+
+    Raises InstructorError where there is none.
+    """
+    places = [place] if place is not None else [Path(), Path("report")]
+    for each in places:
+        path = each / FILE if each.is_dir() else each
+        if path.is_file():
+            return path
+    looked = f"{place} is none and holds none" if place is not None else f"neither {FILE} nor report/{FILE} exists here"
+    raise InstructorError(
+        f"No gradebook found: {looked}. Name with --gradebook the file, or the folder that `grade --out` wrote."
+    )
 
 
 class Gradebook:
@@ -76,38 +157,139 @@ class Gradebook:
             raise
         return cls(path, connection)
 
-    def record(self, grade: Grade, stamp: datetime) -> None:
-        """Keep one more attempt. It is on the disk when this returns."""
-        self.record_all([grade], stamp)
+    def record(self, grade: Grade, stamp: datetime, origin: Origin | None = None) -> None:
+        """Keep one more attempt, and its code where it has that. It is on the disk when this returns."""
+        self.record_all([(grade, origin)], stamp)
 
-    def record_all(self, grades: Iterable[Grade], stamp: datetime) -> None:
+    def record_all(self, grades: Iterable[Grade | tuple[Grade, Origin | None]], stamp: datetime) -> None:
         """Keep these attempts, all or none."""
-        rows = [_row(grade, stamp) for grade in grades]
+        pairs = [(each, None) if isinstance(each, Grade) else each for each in grades]
+        known = {origin.basis: _basis_row(origin.basis) for _, origin in pairs if origin is not None}
+        rows = [_row(grade, stamp, known[origin.basis][0] if origin else "", origin) for grade, origin in pairs]
+        codes = [_code_row(grade, origin) for grade, origin in pairs if origin is not None and grade.cells]
         with _explained(self.path), _transaction(self._connection):
             marks = ", ".join("?" * len(COLUMNS.split(",")))
+            self._connection.executemany("INSERT OR IGNORE INTO basis VALUES (?, ?)", known.values())
+            self._connection.executemany("INSERT OR IGNORE INTO code VALUES (?, ?, ?)", codes)
             self._connection.executemany(f"INSERT INTO attempt ({COLUMNS}) VALUES ({marks})", rows)  # noqa: S608
+
+    def code(self, attempt: Attempt) -> tuple[Cell, ...]:
+        """The code that was judged, as the cells of its file; empty if it was not kept."""
+        query = "SELECT cells FROM code WHERE digest = ? AND suffix = ?"
+        with _explained(self.path):
+            row = self._connection.execute(query, (_storable(attempt.grade.digest), attempt.suffix)).fetchone()
+        cells = json.loads(zlib.decompress(row[0])) if row else []
+        return tuple(Cell(number, source, skip) for number, (source, skip) in enumerate(cells, 1))
+
+    def adjust(self, word: Adjustment, stamp: datetime) -> None:
+        """Keep one more word of the instructor's."""
+        marks = ", ".join("?" * (1 + len(fields(word))))
+        plain = (_storable(value) if isinstance(value, str) else value for value in asdict(word).values())
+        values = (stamp.astimezone(UTC).isoformat(), *plain)
+        with _explained(self.path), _transaction(self._connection):
+            self._connection.execute(f"INSERT INTO adjustment (recorded, {WORD}) VALUES ({marks})", values)  # noqa: S608
+
+    def adjustments(self, assignment: str) -> dict[str, list[Adjustment]]:
+        """Every word of the instructor's on each submission, oldest first."""
+        query = f"SELECT {WORD} FROM adjustment WHERE assignment = ? ORDER BY number"  # noqa: S608
+        with _explained(self.path):
+            rows = self._connection.execute(query, (assignment,)).fetchall()
+        found: dict[str, list[Adjustment]] = {}
+        for row in rows:
+            word = Adjustment(*row)
+            found.setdefault(word.submission, []).append(word)
+        return found
+
+    def adjusted(self, assignment: str, grades: Iterable[Grade]) -> list[Grade]:
+        """These grades, with the instructor's last word on each check."""
+        words = self.adjustments(assignment)
+        return [adjustments.apply(grade, words.get(grade.submission, ())) for grade in grades]
+
+    def call_the_roll(self, assignment: str, roll: Roll) -> None:
+        """Keep what this run covers, in place of the run before."""
+        rows = [(assignment, submission, counts) for submission, counts in roll.counts.items()]
+        folder = os.path.relpath(roll.folder, self.path.parent)  # the two are moved together
+        with _explained(self.path), _transaction(self._connection):
+            self._connection.execute("DELETE FROM roll WHERE assignment = ?", (assignment,))
+            self._connection.executemany("INSERT INTO roll VALUES (?, ?, ?)", rows)
+            self._connection.execute("INSERT OR REPLACE INTO report VALUES (?, ?)", (assignment, folder))
+
+    def roll(self, assignment: str) -> Roll | None:
+        """What the last run covered; None if no run has ended yet."""
+        query = "SELECT submission, counts FROM roll WHERE assignment = ? ORDER BY submission"
+        with _explained(self.path):
+            found = self._connection.execute("SELECT folder FROM report WHERE assignment = ?", (assignment,)).fetchone()
+            counts = {name: bool(counts) for name, counts in self._connection.execute(query, (assignment,))}
+        return Roll(self.path.parent / found[0], counts) if found else None
+
+    def meant(self, assignment: str | None) -> str:
+        """The assignment of that name, or the only one. Raises InstructorError, with the names there are."""
+        with _explained(self.path):
+            rows = self._connection.execute("SELECT DISTINCT assignment FROM attempt ORDER BY 1").fetchall()
+        names = [name for (name,) in rows]
+        if assignment in names:
+            return str(assignment)
+        if assignment is None and len(names) == 1:
+            return str(names[0])
+        found = f"it holds {', '.join(names)}" if names else "it holds no grade yet"
+        wanted = f"no grade of {assignment!r}" if assignment is not None else "not just one assignment"
+        raise InstructorError(f"{self.path} holds {wanted}: {found}. Name one with --assignment.")
+
+    def known_submission(self, assignment: str, submission: str) -> None:
+        """Raises InstructorError unless there is an attempt at it; names those that come near, or some."""
+        known = list(self.numbers(assignment))
+        if submission in known:
+            return
+        near = difflib.get_close_matches(submission, known, n=3)
+        some = ", ".join(map(line, near or known[:10]))
+        more = f" and {len(known) - 10} more" if not near and len(known) > 10 else ""
+        hint = f"Did you mean {some}?" if near else f"It holds {some}{more}."
+        raise InstructorError(f"{self.path} holds no submission {line(submission)!r} of {assignment}. {hint}")
+
+    def versions(self, assignment: str) -> list[str]:
+        """The versions of an assignment that were graded with, the most recent last."""
+        query = "SELECT version FROM attempt WHERE assignment = ? GROUP BY version ORDER BY max(number)"
+        with _explained(self.path):
+            return [version for (version,) in self._connection.execute(query, (assignment,))]
 
     def attempts(self, assignment: str, submission: str | None = None) -> list[Attempt]:
         """Every attempt, oldest first."""
         return self._select("assignment = ? AND (?2 IS NULL OR submission = ?2)", (assignment, submission))
 
-    def finished(self, assignment: str, version: str, device: str) -> dict[tuple[str, str], Grade]:
-        """By submission id and digest: the last grade that needs no repeating, so that a killed run can go on."""
-        where = "assignment = ? AND version = ? AND device = ? AND status != ?"
-        found = self._select(where, (assignment, version, device, Outcome.INTERNAL))
-        return {(attempt.grade.submission, attempt.grade.digest): attempt.grade for attempt in found}
+    def known(self, assignment: str, device: str) -> dict[tuple[str, str], Attempt]:
+        """By submission id and digest: the last attempt on that device that came to an end, under any version."""
+        where = """number IN (SELECT max(number) FROM attempt WHERE assignment = ? AND device = ? AND status != ?
+            GROUP BY submission, digest)"""
+        found = self._select(where, (assignment, device, Outcome.INTERNAL))
+        return {(attempt.grade.submission, attempt.grade.digest): attempt for attempt in found}
 
-    def latest(self, assignment: str) -> list[Grade]:
-        """The last attempt at each submission, by submission id."""
-        where = """number IN (SELECT max(number) FROM attempt WHERE assignment = ? GROUP BY submission)"""
-        return sorted((found.grade for found in self._select(where, (assignment,))), key=lambda grade: grade.submission)
+    def numbers(self, assignment: str) -> dict[str, int]:
+        """The number of the last attempt at each submission."""
+        query = "SELECT submission, max(number) FROM attempt WHERE assignment = ? GROUP BY submission"
+        with _explained(self.path):
+            return dict(self._connection.execute(query, (assignment,)).fetchall())
+
+    def latest(self, assignment: str, version: str | None = None) -> list[Grade]:
+        """The last attempt at each submission, under one version if given, with the instructor's last word on it.
+
+        Sorted by submission id.
+        """
+        where = """number IN (SELECT max(number) FROM attempt WHERE assignment = ?1 AND (?2 IS NULL OR version = ?2)
+            GROUP BY submission)"""
+        found = (attempt.grade for attempt in self._select(where, (assignment, version)))
+        return sorted(self.adjusted(assignment, found), key=lambda grade: grade.submission)
 
     def _select(self, where: str, values: Sequence[str | None]) -> list[Attempt]:
-        query = f"SELECT number, recorded, grade FROM attempt WHERE {where} ORDER BY number"  # noqa: S608
+        query = f"SELECT number, recorded, grade, basis, suffix FROM attempt WHERE {where} ORDER BY number"  # noqa: S608
         with _explained(self.path):
             rows = self._connection.execute(query, values).fetchall()
+            contents = self._connection.execute("SELECT id, content FROM basis").fetchall()
         try:
-            return [Attempt(number, datetime.fromisoformat(at), from_json(text)) for number, at, text in rows]
+            bases = {id_: _basis(content) for id_, content in contents}
+            return [
+                Attempt(number, datetime.fromisoformat(at), from_json(text), bases.get(basis), suffix)
+                for number, at, text, basis, suffix in rows
+            ]
         except ValueError as error:
             raise GradebookError(
                 f"{self.path} holds an attempt that can't be read ({error}). It may come from a newer version: "
@@ -126,10 +308,31 @@ class Gradebook:
         self.close()
 
 
-def _row(grade: Grade, stamp: datetime) -> tuple[str | float | None, ...]:
+def _row(grade: Grade, stamp: datetime, basis: str, origin: Origin | None) -> tuple[str | float | None, ...]:
     recorded = stamp.astimezone(UTC).isoformat()
     known = (grade.assignment, grade.submission, grade.student, grade.digest, grade.version, grade.device)
-    return (recorded, *map(_storable, known), str(grade.status), grade.score, grade.max_score, to_json(grade))
+    scores = (str(grade.status), grade.score, grade.max_score)
+    text = to_json(replace(grade, cells=()))
+    return (recorded, *map(_storable, known), *scores, text, basis, origin.suffix if origin else "")
+
+
+def _basis_row(basis: Basis) -> tuple[str, str]:
+    content = json.dumps(asdict(basis), separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()[:16], content
+
+
+def _basis(content: str) -> Basis | None:
+    """What an attempt rests on; None if another version of ours wrote it, with which nothing can be compared."""
+    plain: dict[str, Any] = json.loads(content)
+    if plain.keys() != {field.name for field in fields(Basis)}:
+        return None
+    checks = tuple((name, digest) for name, digest in plain["checks"])
+    return Basis(**{**plain, "checks": checks, "leaning": tuple(plain["leaning"])})
+
+
+def _code_row(grade: Grade, origin: Origin) -> tuple[str, str, bytes]:
+    cells = json.dumps([[cell.source, cell.skip] for cell in grade.cells], separators=(",", ":"))
+    return _storable(grade.digest), origin.suffix, zlib.compress(cells.encode(), 1)
 
 
 def _storable(text: str) -> str:

@@ -47,7 +47,7 @@ class Setting:
     """What is the same for every submission of a batch.
 
     only: the checks to judge, all if empty.  every_alone: a fresh worker for each check.
-    training: which of the checks that train to judge, all if None.
+    training: which of the checks that train to judge, all if None.  held: checks known to be passed, not judged.
     """
 
     assignment: Assignment
@@ -59,6 +59,7 @@ class Setting:
     every_alone: bool = False
     only: frozenset[str] = frozenset()
     training: tuple[str, ...] | None = None
+    held: frozenset[str] = frozenset()
 
 
 class Grader:
@@ -80,13 +81,17 @@ class Grader:
             submission = notebook.extract(entry)
         except UnreadableSubmission as error:
             return self._unreadable(entry, str(error), time.monotonic() - began)
-        sitting = self._sit(submission, replace(self.setting, training=entry.training))
+        sitting = self._sit(submission, self._setting_for(entry))
         return self._grade(submission, sitting, time.monotonic() - began)
 
     def close(self) -> None:
         """End the zygote, if this grader has one."""
         if self._zygote is not None:
             self._zygote.close()
+
+    def _setting_for(self, entry: Entry) -> Setting:
+        only = frozenset(entry.only) or self.setting.only
+        return replace(self.setting, only=only, held=frozenset(entry.held), training=entry.training)
 
     def _sit(self, submission: Submission, setting: Setting) -> "Sitting":
         """Judge all checks; once more from the start if the zygote dies under it."""
@@ -130,6 +135,7 @@ class Grader:
             digest=submission.digest,
             version=setting.assignment.version,
             cpu_seconds=round(sitting.used.cpu, 4),
+            cells=submission.cells,
         )
 
     def _explain(self, sitting: "Sitting", lost: Sequence[str]) -> tuple[dict[str, Explanation], str]:
@@ -146,7 +152,8 @@ class Grader:
         if finding.status is Status.PASSED:
             return CheckResult(check.name, check.title, check.points, check.points, Status.PASSED)
         explanation = explained.get(check.name)
-        passed = [c.title for c in sitting.checks if sitting.findings[c.name].status is Status.PASSED]
+        found = {name for name, each in sitting.findings.items() if each.status is Status.PASSED}
+        passed = [c.title for c in self.judge.checks if c.name in found | sitting.setting.held]
         forbidden = (*self.setting.assignment.forbidden, *self.setting.assignment.operators)
         return CheckResult(
             name=check.name,

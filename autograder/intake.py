@@ -1,20 +1,37 @@
 """Finds what was handed in: files, folders and archives become entries, each with an id and a student."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
-from autograder.archives import ARCHIVES, CLASS, CODE, METADATA, STUDENT, Caps, Member, is_archive, parts_of, unpack
+from autograder.archives import (
+    ARCHIVES,
+    CLASS,
+    CODE,
+    METADATA,
+    STUDENT,
+    TIMESTAMP,
+    Caps,
+    Member,
+    is_archive,
+    parts_of,
+    unpack,
+)
 from autograder.errors import InstructorError, UnreadableSubmission
 from autograder.quarantine import apart
 from autograder.records import Entry
 
 NESTING = 3
+EARLIEST = 315_532_800
+LATEST = 2**33
 DEPTH = 40
 SMALL = 2 * 2**20
 ID_CAP = 160
@@ -24,48 +41,80 @@ METADATA_CAP = 16 * 2**20
 CLASS_SECONDS = 1800
 IGNORED_FOLDERS = {"__pycache__", "__MACOSX", "venv", "node_modules", "site-packages"}
 IGNORED_FILES = re.compile(r"(test_.*|conftest|setup)\.py", re.IGNORECASE)
-CANVAS = re.compile(r"(?P<name>[^_]+)_(?:LATE_)?(?P<key>\d+)_\d+_.")
+CANVAS = re.compile(r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<key>\d+)_\d+_.")
 MOODLE = re.compile(r"(?P<name>.+)_(?P<key>\d+)_assignsubmission_")
 GRADESCOPE = re.compile(r"(?P<name>submission_(?P<key>\d+))\Z")
 LOOKALIKES = str.maketrans("аеорсухіјѕһԁԛԝӏвкмнтьгοαρυνκιτωηεμɡɩɑıⅼ", "aeopcyxijshdqwlbkmhtbroapuvkitwneugiail")
+SUBMITTED = "submitted"
+NBGRADER = ("source", "release", "autograded", "gradebook.db", "nbgrader_config.py")
+TIMESTAMP_CAP = 1024
+STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)? ?(UTC|Z|[+-]\d\d:?\d\d)?\Z")
 LINK = "is a link, which is not followed. Hand in the file itself."
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """When something was handed in, and who says so: as in Grade."""
+
+    handed_in: str = ""
+    clock: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """A file below a path. parts: its folders and its name. owed: somebody handed it in, so it must get a row."""
+    """A file below a path. parts: its folders and its name. owed: somebody handed it in, so it must get a row.
+
+    packed: it came in a student's own archive, so she has chosen all of its names.
+    """
 
     parts: tuple[str, ...]
     path: Path
     problem: str = ""
     owed: bool = False
+    stamp: Stamp = Stamp()
+    packed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a file is. key: what keeps two people of one name apart; of_platform: a platform's folders told."""
+    """Whose a file is. key: what keeps two people of one name apart; platform: whose folders told, empty if nobody's.
+
+    people: as in Grade.
+    """
 
     name: str
     key: str
-    of_platform: bool = False
+    platform: str = ""
+    people: tuple[str, ...] = ()
 
 
-def discover(paths: Sequence[Path], scratch: Path) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What Gradescope's own list says of one submission."""
+
+    names: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    handed_in: str = ""
+
+
+def discover(paths: Sequence[Path], scratch: Path, assignment: str = "") -> list[Entry]:
     """Everything to grade below `paths`, in a fixed order; archives are unpacked into folders below `scratch`.
 
-    What can't be graded has a problem, and stops nothing else. Raises InstructorError if a path does not exist, or if
-    there is nothing to grade at all.
+    assignment: whose folders are meant where a course folder of nbgrader holds several. What can't be graded has a
+    problem, and stops nothing else. Raises InstructorError if a path does not exist, or if there is nothing to grade.
     """
     for path in paths:
         if not path.exists():
             raise InstructorError(f"{path} does not exist. Give files, folders or archives that were handed in.")
-    given = [path.resolve() for path in paths]
+    given = [_submitted(path.resolve()) for path in paths]
     unpacker = Unpacker(scratch)
     owned: list[tuple[Found, Owner]] = []
     seen: set[Path] = set()
     for path, parts in zip(given, _parts_of_given(given), strict=True):
         found = [each for each in _below(path, parts, unpacker) if each.problem or each.path not in seen]
         seen.update(each.path for each in found)
+        if _stem(path.name) == SUBMITTED:
+            found = _of_nbgrader(found, assignment)
         owned.extend(_gradable(found))
     if not owned:
         shown = ", ".join(map(str, paths)) or "no path at all"
@@ -110,9 +159,9 @@ def _below(path: Path, parts: tuple[str, ...], unpacker: "Unpacker") -> Iterator
     if path.is_dir():
         yield from _folder(path, (), unpacker)
     elif not is_archive(path.name):
-        yield Found(parts, path, owed=True)
+        yield Found(parts, path, owed=True, stamp=_file_time(path.stat().st_mtime))
     elif len(parts) > 1:
-        yield from unpacker.contents(path, (*parts[:-1], _stem(parts[-1])), STUDENT)
+        yield from unpacker.handed_in(path, (*parts[:-1], _stem(parts[-1])), path.stat().st_mtime)
     else:
         yield from _whole_class(path, unpacker)
 
@@ -148,9 +197,9 @@ def _folder(folder: Path, parts: tuple[str, ...], unpacker: "Unpacker") -> Itera
             if len(parts) < DEPTH and not (path / "pyvenv.cfg").exists():
                 yield from _folder(path, inner, unpacker)
         elif is_archive(item.name):
-            yield from unpacker.contents(path, (*parts, _stem(item.name)), STUDENT)
+            yield from unpacker.handed_in(path, (*parts, _stem(item.name)), item.stat().st_mtime)
         else:
-            yield Found(inner, path)
+            yield Found(inner, path, stamp=_file_time(item.stat().st_mtime))
     if empty and parts:
         yield Found((*parts, ""), folder)
 
@@ -165,6 +214,11 @@ class Unpacker:
         self.scratch = scratch
         self.count = 0
         self.left: dict[str, Caps] = {}
+
+    def handed_in(self, path: Path, parts: tuple[str, ...], changed: float, nesting: int = 0) -> Iterator[Found]:
+        """The contents of a student's own archive, whose time is that of the archive: what is in it, she has set."""
+        for found in self.contents(path, parts, STUDENT, nesting):
+            yield replace(found, packed=True, stamp=_file_time(changed))
 
     def contents(self, path: Path, parts: tuple[str, ...], caps: Caps, nesting: int = 0) -> Iterator[Found]:
         shown = _printable(path.name)
@@ -186,10 +240,11 @@ class Unpacker:
             yield Found((*parts, "more"), path, more)
         for member, inner in _without_wrapper(path, [member for member in members if not member.problem]):
             if not member.path or not is_archive(inner[-1]):
-                yield Found((*parts, *inner), Path(member.path) if member.path else path, owed=bool(parts))
+                where = Path(member.path) if member.path else path
+                yield Found((*parts, *inner), where, owed=bool(parts), stamp=_file_time(member.changed))
             elif nesting < NESTING:
                 nested = (*parts, *inner[:-1], _stem(inner[-1]))
-                yield from self.contents(Path(member.path), nested, STUDENT, nesting + 1)
+                yield from self.handed_in(Path(member.path), nested, member.changed, nesting + 1)
             else:
                 yield Found((*parts, *inner), path, f"{shown} has archives in archives, too deep to be read.")
 
@@ -243,16 +298,17 @@ def _harmless(name: str) -> tuple[str, ...]:
 
 def _gradable(found: Sequence[Found]) -> Iterator[tuple[Found, Owner]]:
     """What gets a row: code, problems, and what was handed in instead of a notebook; other stray files do not."""
-    people = _gradescope_people(found)
+    records = _gradescope_records(found)
     files: dict[Owner, list[Found]] = {}
     for each in found:
         if each.parts[-1] != METADATA:
-            files.setdefault(_owner(each.parts, people), []).append(each)
+            owner = _owner(each.parts, records)
+            files.setdefault(owner, []).append(_on_the_clock_of(owner, each, records))
     flat = any(len(each.parts) == 1 and _is_code(each.parts[0]) for each in found)
     for owner, theirs in files.items():
         rows = [each for each in theirs if each.problem or _is_code(each.parts[-1]) or (each.owed and _is_python(each))]
         folder = len(theirs[0].parts) > 1
-        if not rows and (owner.of_platform or (folder and not flat) or any(each.owed for each in theirs)):
+        if not rows and (owner.platform or (folder and not flat) or any(each.owed for each in theirs)):
             rows = [_no_notebook(theirs)]
         yield from ((row, owner) for row in rows)
 
@@ -268,37 +324,131 @@ def _no_notebook(files: Sequence[Found]) -> Found:
     return Found(files[0].parts[:1], files[0].path, f"No notebook is among the {len(names)} files ({listed}). {wanted}")
 
 
-def _owner(parts: tuple[str, ...], people: dict[str, str]) -> Owner:
+def _owner(parts: tuple[str, ...], records: dict[str, Record]) -> Owner:
     for part in parts[:-1]:
-        if match := GRADESCOPE.match(part):
-            return Owner(people.get(part, part), part, of_platform=True)
+        if GRADESCOPE.match(part):
+            record = records.get(part, Record())
+            return Owner(" and ".join(record.names) or part, part, "gradescope", record.people)
     first = unicodedata.normalize("NFC", parts[0])
-    if match := MOODLE.match(first) or CANVAS.match(first):
-        return Owner(match["name"], match["key"], of_platform=True)
+    for platform, pattern in (("moodle", MOODLE), ("canvas", CANVAS)):
+        if match := pattern.match(first):
+            person = urlencode({platform: match["key"], "name": match["name"]})
+            return Owner(match["name"], match["key"], platform, (person,))
     name = first if len(parts) > 1 else _stem(first)
     return Owner(name, name)
 
 
-def _gradescope_people(found: Sequence[Found]) -> dict[str, str]:
-    """Who is behind each `submission_123`, as the export's own list says."""
-    people: dict[str, list[str]] = {}
+def _on_the_clock_of(owner: Owner, found: Found, records: dict[str, Record]) -> Found:
+    """The file with the time that its platform recorded: those in a bulk download only tell when it was packed."""
+    if not owner.platform:
+        return found
+    return replace(found, stamp=Stamp(records.get(owner.key, Record()).handed_in, owner.platform))
+
+
+def _gradescope_records(found: Sequence[Found]) -> dict[str, Record]:
+    """What stands behind each `submission_123`, as the export's own list says: not one that lies in a submission."""
+    records: dict[str, Record] = {}
     for each in found:
-        if each.parts[-1] == METADATA and each.path.is_file() and each.path.stat().st_size <= METADATA_CAP:
-            _read_people(each.path.read_text(encoding="utf-8", errors="replace"), people)
-    return {folder: " and ".join(names) for folder, names in people.items() if names}
+        of_export = not each.packed and not any(map(GRADESCOPE.match, each.parts))
+        if each.parts[-1] != METADATA or not of_export or not each.path.is_file():
+            continue
+        if each.path.stat().st_size <= METADATA_CAP:
+            records |= _read_records(each.path.read_text(encoding="utf-8", errors="replace"))
+    return records
 
 
-def _read_people(text: str, people: dict[str, list[str]]) -> None:
-    names: list[str] = []
-    among = False
-    for line in text.splitlines():
-        if folder := re.match(r"(submission_\d+):", line):
-            names = people.setdefault(folder[1], [])
-            among = False
-        elif re.match(r" {1,4}:?[a-z_]+:", line):
-            among = line.strip().strip(":").startswith("submitters")
-        if among and (name := re.match(r"\s*-?\s*:name:\s*(\S.*)", line)):
-            names.append(name[1].strip().strip("'\""))
+def _read_records(text: str) -> dict[str, Record]:
+    records: dict[str, Record] = {}
+    for whole in re.split(r"(?m)^(?=submission_\d+:)", text):
+        if not (folder := GRADESCOPE.match(whole.partition(":")[0])):
+            continue
+        persons: list[dict[str, str]] = []
+        handed_in = ""
+        among, margin = False, ""
+        for line in whole.splitlines()[1:]:
+            key = re.match(r"( +):?([a-z_]+):\s*(.*)", line)
+            margin = margin or (key[1] if key else "")
+            if key and key[1] == margin:
+                among = key[2] == "submitters"
+                if key[2] == "created_at" and not handed_in:
+                    handed_in = _moment(_scalar(key[3]))
+            if among and (said := re.match(r"\s*(-?)\s*:(name|sid|email):\s*(\S.*)", line)):
+                if said[1] or not persons:
+                    persons.append({})
+                persons[-1]["number" if said[2] == "sid" else said[2]] = _scalar(said[3])
+        names = tuple(person["name"] for person in persons if "name" in person)
+        records[folder["name"]] = Record(names, tuple(map(urlencode, persons)), handed_in)
+    return records
+
+
+def _scalar(text: str) -> str:
+    """What a value on one line of YAML says."""
+    plain = text.strip()
+    if len(plain) < 2 or plain[0] != plain[-1] or plain[0] not in "'\"":
+        return plain
+    if plain[0] == "'":
+        return plain[1:-1].replace("''", "'")
+    try:
+        return str(json.loads(plain, strict=False))
+    except ValueError:  # an escape that JSON lacks
+        return plain[1:-1]
+
+
+def _submitted(path: Path) -> Path:
+    """Where a course folder of nbgrader keeps what was handed in; any other path as it is."""
+    of_nbgrader = (path / SUBMITTED).is_dir() and any((path / name).exists() for name in NBGRADER)
+    return path / SUBMITTED if of_nbgrader else path
+
+
+def _of_nbgrader(found: Sequence[Found], assignment: str) -> list[Found]:
+    """Of `<student>/<assignment>/…` what belongs to this assignment, with the times in nbgrader's own files."""
+    folders = sorted({each.parts[1] for each in found if len(each.parts) > 2})
+    wanted = assignment if assignment in folders or len(folders) > 1 else "".join(folders)
+    if wanted not in folders:
+        if not folders or not assignment:
+            return list(found)
+        raise InstructorError(
+            f"{SUBMITTED}/ holds {', '.join(map(_printable, folders))} and no folder {assignment!r}: name the folders "
+            "of the students' work like the assignment, or give a folder that has only one of them."
+        )
+    kept = [each for each in found if len(each.parts) < 3 or each.parts[1] == wanted]
+    times = {each.parts[:2]: _nbgrader_time(each) for each in kept if _is_timestamp(each)}
+    files = [each for each in kept if not _is_timestamp(each)]
+    return [
+        replace(each, stamp=Stamp(times.get(each.parts[:2], ""), "nbgrader")) if len(each.parts) > 2 else each
+        for each in files
+    ]
+
+
+def _is_timestamp(found: Found) -> bool:
+    return len(found.parts) == 3 and found.parts[2] == TIMESTAMP and not found.packed
+
+
+def _nbgrader_time(found: Found) -> str:
+    try:
+        with found.path.open("rb") as file:
+            return _moment(file.read(TIMESTAMP_CAP).decode("ascii", "replace").strip(), assumed="UTC")
+    except OSError:
+        return ""
+
+
+def _moment(text: str, assumed: str = "") -> str:
+    """A date and time as written by Ruby or Python, in ISO 8601; empty where it is none, or says no zone."""
+    match = STAMP.match(text)
+    zone = (match[4] or assumed) if match else ""
+    if not match or not zone:
+        return ""
+    offset = "+00:00" if zone in ("UTC", "Z") else zone
+    try:
+        return datetime.fromisoformat(f"{match[1]}T{match[2]}{(match[3] or '')[:7]}{offset}").isoformat()
+    except ValueError:
+        return ""
+
+
+def _file_time(changed: float) -> Stamp:
+    if not EARLIEST < changed < LATEST:
+        return Stamp()
+    return Stamp(datetime.fromtimestamp(changed, UTC).isoformat(), "file")
 
 
 def _entries(owned: Sequence[tuple[Found, Owner]]) -> list[Entry]:
@@ -311,8 +461,24 @@ def _entries(owned: Sequence[tuple[Found, Owner]]) -> list[Entry]:
     for (found, owner), id_ in zip(owned, wanted, strict=True):
         name = _name(owner.name)
         student = name if len(keys[name]) == 1 or owner.key == name else f"{name} ({_name(owner.key)})"
-        entries.append(Entry(_unique(id_, taken, wanted), student, found.path, found.problem))
+        entries.append(
+            Entry(
+                _unique(id_, taken, wanted),
+                student,
+                found.path,
+                found.problem,
+                handed_in=found.stamp.handed_in,
+                clock=found.stamp.clock,
+                marked_late=owner.platform == "canvas" and _marked_late(found.parts[0]),
+                people=owner.people,
+            )
+        )
     return _with_notes(entries, [found.parts[0] for found, _ in owned])
+
+
+def _marked_late(name: str) -> bool:
+    match = CANVAS.match(unicodedata.normalize("NFC", name))
+    return bool(match and match["late"])
 
 
 def _with_notes(entries: list[Entry], spellings: list[str]) -> list[Entry]:

@@ -4,13 +4,15 @@ import json
 from dataclasses import fields
 from typing import Any
 
-from autograder.records import CheckResult, Grade, Outcome, Status
+from autograder.records import Adjusted, Cell, CheckResult, Grade, Late, Outcome, Status
+
+SELDOM = ("adjusted", "taken", "cells", "handed_in", "clock", "marked_late", "people", "late")
 
 
 def to_json(grade: Grade) -> str:
     plain = _plain(grade)
     plain["checks"] = [_plain(check) for check in grade.checks]
-    return json.dumps(plain, separators=(",", ":"))
+    return json.dumps(plain, separators=(",", ":"), default=_plain)
 
 
 def from_json(text: str) -> Grade:
@@ -20,12 +22,29 @@ def from_json(text: str) -> Grade:
     """
     try:
         plain = json.loads(text)
-        checks = tuple(CheckResult(**{**check, "status": Status(check["status"])}) for check in plain["checks"])
-        known = {**plain, "status": Outcome(plain["status"]), "checks": checks, "notes": tuple(plain["notes"])}
+        known = {
+            **plain,
+            "status": Outcome(plain["status"]),
+            "checks": tuple(map(_check, plain["checks"])),
+            "notes": tuple(plain["notes"]),
+            "taken": tuple(plain.get("taken", ())),
+            "cells": tuple(Cell(**cell) for cell in plain.get("cells", ())),
+            "people": tuple(plain.get("people", ())),
+            "late": Late(**plain["late"]) if plain.get("late") else None,
+        }
         return Grade(**known)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a grade as this version writes it: {error}; found {text[:60]!r}") from error
 
 
-def _plain(record: Grade | CheckResult) -> dict[str, Any]:
-    return {field.name: getattr(record, field.name) for field in fields(record)}
+def _check(plain: dict[str, Any]) -> CheckResult:
+    found = {**plain, "status": Status(plain["status"])}
+    if "adjusted" in plain:
+        found["adjusted"] = Adjusted(**plain["adjusted"])
+    return CheckResult(**found)
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """Its fields by name; those that are seldom set only where they are."""
+    known = ((field.name, getattr(record, field.name)) for field in fields(record))
+    return {name: value for name, value in known if value or name not in SELDOM}

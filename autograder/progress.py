@@ -43,6 +43,7 @@ class Screen:
     def started(self, start: Start) -> None:
         """Say what is about to happen."""
         known = f", {start.known} of them known from the gradebook" if start.known else ""
+        known += f", {start.partly} known but for some checks" if start.partly else ""
         self._console.print(
             f"{self.title}: {start.total} submissions{known}; {start.workers} at once on {start.device}, "
             f"isolation: {start.isolation}",
@@ -82,6 +83,7 @@ class JsonLines:
             "started",
             total=start.total,
             known=start.known,
+            partly=start.partly,
             workers=start.workers,
             device=start.device,
             isolation=start.isolation,
@@ -97,6 +99,10 @@ class JsonLines:
             max_score=grade.max_score,
             seconds=grade.seconds,
         )
+
+    def regraded(self, found: dict[str, object]) -> None:
+        """Who gained and who lost by what has changed in the assignment."""
+        self._write("regraded", **found)
 
     def _write(self, event: str, **values: object) -> None:
         self.stream.write(json.dumps({"event": event, **values}) + "\n")

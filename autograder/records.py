@@ -1,12 +1,13 @@
 """What the rooms hand to one another: frozen data, no behaviour."""
 
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 
 
 class Status(StrEnum):
-    """How one check ended. `internal` is our own fault and never costs a point."""
+    """How one check ended. `internal` is our own fault and never costs a point; `waiting` is for a person to grade."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -16,6 +17,7 @@ class Status(StrEnum):
     CRASHED = "crashed"
     REFUSED = "refused"
     INTERNAL = "internal"
+    WAITING = "waiting"
 
 
 class Outcome(StrEnum):
@@ -69,6 +71,50 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """A question that no test can judge; a person does. Until then it is in neither score nor maximum."""
+
+    id: str
+    title: str
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An amount of points, or with `percent` of the points that can be earned."""
+
+    amount: float
+    percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When work is due, and what a late day costs. Moments have an offset.
+
+    zone: whose days are counted, such as Europe/Berlin; days of 24 hours if empty.  grace: seconds that are not late.
+    late_days: how many cost nothing.  cap: the most that is taken.  closes: after it nothing is accepted.
+    file_times: whether a file's own time is a time stamp, where there is no other.
+    """
+
+    due: datetime
+    zone: str = ""
+    grace: float = 0.0
+    late_days: int = 0
+    per_day: Share = Share(0.0)
+    cap: Share | None = None
+    closes: datetime | None = None
+    file_times: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """More time for one student: days, or until a moment, or until a day at the deadline's time of day."""
+
+    days: int = 0
+    until: datetime | date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One folder under `solutions/`, read."""
 
@@ -85,6 +131,8 @@ class Assignment:
     mistakes: tuple[Mistake, ...]
     version: str
     summary: str = ""
+    by_hand: tuple[ByHand, ...] = ()
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +149,8 @@ class Entry:
     """A file that was handed in, found but not yet opened.
 
     note: what is odd about its name, for everybody.  training: which of the checks that train to judge, all if None.
+    only: the checks to judge, all if empty.  held: checks that are known to be passed, and are not judged.
+    handed_in, clock, marked_late, people: as in Grade.
     """
 
     id: str
@@ -109,6 +159,12 @@ class Entry:
     problem: str = ""
     note: str = ""
     training: tuple[str, ...] | None = None
+    only: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    handed_in: str = ""
+    clock: str = ""
+    marked_late: bool = False
+    people: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +198,25 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Why a check has other points than its verdict gave.
+
+    was: those points, None where no test judged.  review: the code, or what the check is worth, has changed since.
+    """
+
+    was: float | None
+    reason: str
+    by: str = ""
+    comment: str = ""
+    review: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check found. `detail` is for the instructor only; everything else a student may read."""
+    """What one check found. `detail` is for the instructor only; everything else a student may read.
+
+    adjusted: set where an instructor has had the last word on its points. What is recorded never has it.
+    """
 
     name: str
     title: str
@@ -153,6 +226,18 @@ class CheckResult:
     feedback: str = ""
     misconception: str | None = None
     detail: str = ""
+    adjusted: Adjusted | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What a submission's lateness cost, in points. days: begun since `due`, this student's own.  says: why."""
+
+    raw_score: float
+    penalty: float
+    days: int
+    due: str
+    says: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +246,12 @@ class Grade:
 
     notes: sentences about the submission as a whole, for the student.
     detail: for the instructor only (what the cells printed, their tracebacks).
+    taken: the checks whose results were taken over from an earlier grading of the same code.
+    cells: the code that was judged, on its way to the gradebook, which keeps it apart.
+    handed_in: when, in ISO 8601 with an offset, empty where unknown.  clock: who says so: a platform, or the file.
+    marked_late: by the platform, which may not say how late.
+    people: who handed it in, as the platform knows them, each a query string such as `sid=7&email=ada%40x.org`.
+    late: set where lateness has been settled, and then `score` is what is left. What is recorded never has it.
     """
 
     submission: str
@@ -178,3 +269,49 @@ class Grade:
     digest: str = ""
     version: str = ""
     cpu_seconds: float = field(default=0.0)
+    taken: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    handed_in: str = ""
+    clock: str = ""
+    marked_late: bool = False
+    people: tuple[str, ...] = ()
+    late: Late | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a grade rests on, beside the code that was handed in. Fingerprints are hex, and tell only whether two agree.
+
+    shared: all that every check depends on.  checks: the name of each and its own function's fingerprint, in order.
+    leaning: the checks for which earlier steps may be lent.  mistakes: what explains a lost check.
+    secret: the course's.  seeds: how they are made of secret, code and check.  The others are versions.
+    """
+
+    shared: str
+    checks: tuple[tuple[str, str], ...]
+    leaning: tuple[str, ...]
+    mistakes: str
+    secret: str
+    seeds: str
+    torch: str
+    python: str
+    autograder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """The instructor's word on one check of one submission; of several, the last counts.
+
+    points: None takes the earlier words back.  max_points: what the check was worth then.
+    digest: of the code that it was said of.
+    """
+
+    assignment: str
+    submission: str
+    check: str
+    points: float | None
+    max_points: float
+    reason: str
+    by: str = ""
+    comment: str = ""
+    digest: str = ""

@@ -71,12 +71,13 @@ def for_student(grade: Grade) -> dict[str, object]:
         "seconds": round(grade.seconds, 1),
         "notes": [visible(note) for note in grade.notes],
         "checks": [_check(check) for check in grade.checks],
+        **_late(grade),
     }
 
 
 def for_instructor(grade: Grade, assignment: Assignment, counts: bool) -> dict[str, object]:
     """Everything that is known, for the instructor's eyes."""
-    details = [{**_check(check), "detail": visible(check.detail, _DETAIL)} for check in grade.checks]
+    details = [{**_check(check), **_private(check)} for check in grade.checks]
     return {
         **for_student(grade),
         "checks": details,
@@ -86,6 +87,7 @@ def for_instructor(grade: Grade, assignment: Assignment, counts: bool) -> dict[s
         "cpu_seconds": round(grade.cpu_seconds, 3),
         "digest": line(grade.digest),
         "version": line(grade.version),
+        "taken_over": [line(name) for name in grade.taken],
         "detail": visible(grade.detail, _DETAIL),
     }
 
@@ -94,7 +96,7 @@ def table(grades: Sequence[Grade]) -> Table:
     """The class at a glance, for a terminal."""
     shown = Table(header_style="bold", pad_edge=False, box=None)
     shown.add_column("student", max_width=32)
-    shown.add_column("submission", max_width=40)
+    shown.add_column("submission", max_width=40, overflow="fold")
     shown.add_column("score", justify="right", no_wrap=True)
     shown.add_column("status", no_wrap=True)
     shown.add_column("first misconception", ratio=1)
@@ -106,7 +108,7 @@ def table(grades: Sequence[Grade]) -> Table:
             Text(line(grade.student, 60)),
             Text(line(grade.submission, 80)),
             Text(score),
-            Text(str(grade.status), style=style),
+            Text(f"{grade.status}{', adjusted' * any(check.adjusted for check in grade.checks)}", style=style),
             Text(line(found or "")),
         )
     return shown
@@ -117,7 +119,26 @@ def number(points: float | None) -> str:
     return "" if points is None else f"{round(points, 4):.15g}"
 
 
+def _private(check: CheckResult) -> dict[str, object]:
+    review = {} if check.adjusted is None else {"review": check.adjusted.review}
+    return {"detail": visible(check.detail, _DETAIL), **review}
+
+
 def _check(check: CheckResult) -> dict[str, object]:
+    """A check whose points the instructor has decided says so; the others have no such key."""
+    adjusted = check.adjusted
+    said = (
+        {}
+        if adjusted is None
+        else {
+            "adjusted": {
+                "points_before": adjusted.was,
+                "reason": visible(adjusted.reason),
+                "by": line(adjusted.by),
+                "comment": visible(adjusted.comment),
+            }
+        }
+    )
     return {
         "name": line(check.name),
         "title": line(check.title, 400),
@@ -126,7 +147,18 @@ def _check(check: CheckResult) -> dict[str, object]:
         "status": str(check.status),
         "feedback": visible(check.feedback),
         "misconception": None if check.misconception is None else visible(check.misconception),
+        **said,
     }
+
+
+def _late(grade: Grade) -> dict[str, object]:
+    """What lateness cost, where the assignment has a policy for it; `score` is what is left."""
+    late = grade.late
+    if late is None:
+        return {}
+    known: dict[str, object] = {"handed_in": line(grade.handed_in) or None, "clock": line(grade.clock)}
+    cost = {"days": late.days, "raw_score": late.raw_score, "penalty": late.penalty, "says": visible(late.says)}
+    return {"late": {**known, "due": late.due or None, **cost}}
 
 
 def _json(content: dict[str, object]) -> str:

@@ -26,8 +26,9 @@ WORDS = {
     Status.CRASHED: "crashed",
     Status.REFUSED: "used something not allowed",
     Status.INTERNAL: "pending, through a fault of ours",
+    Status.WAITING: "to be graded by hand",
 }
-TONES = {Status.PASSED: "good", Status.FAILED: "bad", Status.INTERNAL: "wait"}
+TONES = {Status.PASSED: "good", Status.FAILED: "bad", Status.INTERNAL: "wait", Status.WAITING: "wait"}
 WEAK = {Isolation.NONE, Isolation.NO_OPEN}
 
 _ORDER = ("good", "bad", "stop", "wait")
@@ -60,6 +61,16 @@ class Row:
         full = self.grade.score is not None and self.grade.score == self.grade.max_score
         kind = "lost" if self.grade.status is not Outcome.GRADED else "full" if full else "part"
         return kind if self.counts else f"{kind} older"
+
+    @property
+    def adjusted(self) -> int:
+        """How many checks have their points from the instructor."""
+        return sum(check.adjusted is not None for check in self.grade.checks)
+
+    @property
+    def review(self) -> int:
+        """How many of these were decided of something else than what is there now."""
+        return sum(check.adjusted is not None and check.adjusted.review for check in self.grade.checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +110,14 @@ def render(out: Path, assignment: Assignment, grades: Sequence[Grade], counting:
     """
     (out / "pages").mkdir(parents=True, exist_ok=True)
     names = file_names(grade.submission for grade in grades)
-    templates = _templates()
-    page = templates.get_template("submission.html")
+    environment = templates()
+    page = environment.get_template("submission.html")
     for grade in grades:
         text = page.render(assignment=assignment, grade=grade, causes=causes(assignment, grade))
         write_whole(out / "pages" / f"{names[grade.submission]}.html", text)
     ordered = sorted(grades, key=lambda grade: (line(grade.student).casefold(), grade.student, grade.submission))
     rows = [_row(grade, names[grade.submission], grade.submission in counting) for grade in ordered]
-    write_whole(out / "index.html", templates.get_template("class.html").render(**_class(assignment, rows)))
+    write_whole(out / "index.html", environment.get_template("class.html").render(**_class(assignment, rows)))
 
 
 def causes(assignment: Assignment, grade: Grade) -> tuple[Cause, ...]:
@@ -144,6 +155,7 @@ def _class(assignment: Assignment, rows: Sequence[Row]) -> dict[str, Any]:
         "mean": fmean(scores) if scores else None,
         "median": median(scores) if scores else None,
         "ungraded": [row for row in rows if row.grade.status is not Outcome.GRADED or row.grade.score is None],
+        "review": [row for row in rows if row.review],
         "isolation": sorted({row.grade.isolation for row in rows}),
         "devices": sorted({row.grade.device for row in rows}),
         "weak": sum(row.grade.isolation in WEAK for row in rows),
@@ -196,7 +208,7 @@ def _hardness(checks: Sequence[CheckResult]) -> Hardness:
         points=checks[0].max_points,
         counts=tuple((status, counts[status]) for status in Status if counts[status]),
         passed=counts[Status.PASSED],
-        judged=len(checks) - counts[Status.INTERNAL],
+        judged=len(checks) - counts[Status.INTERNAL] - counts[Status.WAITING],
         parts=tuple(parts),
     )
 
@@ -226,15 +238,16 @@ def _share(grade: Grade) -> float:
     return grade.score / grade.max_score if grade.score is not None and grade.max_score else 0.0
 
 
-def _templates() -> Environment:
-    templates = Environment(
+def templates() -> Environment:
+    """Pages, and what they say things with. Everything is escaped."""
+    environment = Environment(
         loader=PackageLoader("autograder", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(
+    environment.filters.update(
         code=code,
         line=line,
         name=lambda text: line(text, 80) or "(blank)",
@@ -245,15 +258,15 @@ def _templates() -> Environment:
         tone=lambda status: TONES.get(status, "stop"),
         says=_says,
     )
-    style = templates.get_template("page.css").render()
+    style = environment.get_template("page.css").render()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    templates.globals.update(
+    environment.globals.update(
         policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         statuses=tuple(Status),
         outcomes=Outcome,
         weak_levels=WEAK,
     )
-    return templates
+    return environment
 
 
 def code(text: str) -> Markup:

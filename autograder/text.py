@@ -19,6 +19,7 @@ _JOINERS = "\u200c\u200d"
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 _MARKS_IN_A_ROW = 4
 _FORMULA = re.compile(r"(^|[;,|]\s*)(?=[=+\-@＝＋－＠])")
+_GUARD = re.compile(r"(^|[;,|]\s*)'(?=[=+\-@＝＋－＠])")
 _IN_FILE_NAMES = frozenset(" -_.,'()+@")
 _FILE_NAME_BYTES = 120
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
@@ -50,6 +51,11 @@ def cell(text: str) -> str:
     return _FORMULA.sub(r"\1'", line(text))
 
 
+def unguarded(text: str) -> str:
+    """What `cell` has made safe, as it was."""
+    return _GUARD.sub(r"\1", text)
+
+
 def file_names(ids: Iterable[str]) -> dict[str, str]:
     """A file name without suffix for each id: the id itself where that is safe, else what is safe of it and a digest.
 
@@ -62,12 +68,12 @@ def file_names(ids: Iterable[str]) -> dict[str, str]:
     return {id_: name if id_ in alone else f"{name}~{_digest(id_)}" for id_, name in safe.items()}
 
 
-def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
+def write_whole(path: Path, content: str | bytes, mode: int = 0o666) -> None:
     """Write a file so that a reader finds the old one or the new one, never a part. The umask narrows `mode`."""
     fresh = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(text.encode("utf-8"))
+            file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ ROOT = Path(autograder.__file__).parent
 LEVELS = [
     {"errors"},
     {"records", "text"},
-    {"course", "notebook", "pruning", "quarantine", "sandbox"},
+    {"course", "notebook", "adjustments", "policy", "pruning", "quarantine", "roster", "sandbox"},
     {"judge", "diagnosis", "feedback", "scrutiny"},
     {"grader", "gradebook", "ledger", "engines"},
     {"archives", "intake", "build", "scaffold", "batch", "verify", "reports", "site", "selfcheck", "demo", "progress"},

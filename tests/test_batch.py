@@ -10,10 +10,12 @@ import tempfile
 import time
 import zipfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import classroom
 import pytest
+import toycourse
 from classroom import SCALE, solution
 
 from autograder import batch
@@ -127,6 +129,72 @@ def test_killed_at_any_moment_and_run_again_it_ends_the_same(request_, undisturb
         graded, log = run(request)
         assert log.starts[0].known == len(known) and len(log.grades) == len(WORKS) - len(known)
         assert files(request.out) == expected and len(graded.grades) == len(WORKS)
+
+
+def mended(quick_course, folder):
+    """The course with one hidden check changed: the scaling may now change what it was given."""
+    root = shutil.copytree(quick_course, folder / "mended")
+    toycourse.edit(root, "test_hidden.py", "assert changed_arguments == []", "assert changed_arguments != [0]")
+    return root
+
+
+def test_a_mended_check_alone_is_judged_again(quick_course, handed_in, request_, undisturbed, tmp_path):
+    shutil.copytree(undisturbed[2], request_.out)
+    request = replace(request_, course=mended(quick_course, tmp_path))
+    graded, log = run(request)
+    assert (log.starts[0].known, log.starts[0].partly) == (0, len(WORKS)) and len(log.grades) == len(WORKS)
+    whole, _ = run(replace(request, out=tmp_path / "whole"))
+    assert files(request.out) == files(tmp_path / "whole")
+    taken = {grade.submission: len(grade.taken) for grade in graded.grades}
+    assert taken["ada__toy"] == taken["alan__toy"] == taken["emmy__toy"] == 6
+    assert [grade.submission for grade in graded.before] == sorted(taken) and whole.before == ()
+    with Gradebook.open(request.out / "gradebook.sqlite") as book:
+        assert len(book.versions("toy")) == 2 and len(book.attempts("toy")) == 2 * len(WORKS)
+        assert book.latest("toy") == list(graded.grades)
+        assert book.roll("toy").counts == dict.fromkeys(sorted(taken), True)
+    again, log = run(request)
+    assert log.starts[0].known == len(WORKS) and log.grades == [] and again.before == ()
+
+
+def test_killed_while_it_regrades_it_ends_the_same(quick_course, request_, undisturbed, tmp_path, monkeypatch):
+    _, whole, out = undisturbed
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shutil.copytree(out, request_.out)
+    request = replace(request_, course=mended(quick_course, tmp_path))
+    moments = random.Random(3)
+    for _ in range(4):
+        _kill_at([(moments.uniform(0.0, min(whole, 5.0)), request)])
+    graded, log = run(request)
+    assert log.starts[0].known + len(log.grades) == len(WORKS)
+    run(replace(request, out=tmp_path / "whole"))
+    assert files(request.out) == files(tmp_path / "whole")
+    with Gradebook.open(request.out / "gradebook.sqlite") as book:
+        versions = [attempt.grade.version for attempt in book.attempts("toy")]
+        assert {versions.count(version) for version in book.versions("toy")} == {len(WORKS)}
+        assert book.latest("toy") == list(graded.grades)
+
+
+def test_what_has_changed_back_is_the_last_attempt_again(request_, tmp_path):
+    folder = hand_in(tmp_path / "class", {"alan/toy": solution()})
+    request = replace(request_, paths=(folder,))
+    for work, known in ((solution(), 0), (solution((SCALE, "return x + factor")), 0), (solution(), 1)):
+        hand_in(folder, {"alan/toy": work})
+        graded, log = run(request)
+        assert log.starts[0].known == known
+    with Gradebook.open(request.out / "gradebook.sqlite") as book:
+        assert [attempt.grade.score for attempt in book.attempts("toy")] == [10, 8, 10]
+        assert [grade.score for grade in book.latest("toy")] == [grade.score for grade in graded.grades] == [10]
+
+
+def test_what_does_not_say_what_it_rests_on_is_judged_whole(quick_course, request_, tmp_path):
+    folder = hand_in(tmp_path / "class", {"alan/toy": solution()})
+    request = replace(request_, paths=(folder,))
+    graded, _ = run(request)
+    with Gradebook.open(request.out / "gradebook.sqlite") as book:
+        book.record(graded.grades[0], datetime.now(UTC))  # as an older version of ours would have
+    graded, log = run(replace(request, course=mended(quick_course, tmp_path)))
+    assert (log.starts[0].known, log.starts[0].partly, graded.grades[0].taken) == (0, 0, ())
+    assert len(graded.before) == 1
 
 
 def _kill_at(moments):

@@ -171,6 +171,126 @@ def test_verify_proves_and_refutes(invoke, root):
     assert "in-place" in line and "loses test_scale_leaves_its_argument_alone, which `fails` does not list" in line
 
 
+def test_the_last_word_a_mended_check_and_what_came_of_it(invoke, root):
+    hand_in(root, {"ada": solution(), "alan": solution((SCALE, "return x + factor"))})
+    words = ("grade", "toy", "class", "--out", "report", "--workers", "1")
+    assert invoke(*words, folder=root).exit_code == 0
+    lost = "test_scale_multiplies_each_number"
+    done = invoke("adjust", "alan__toy", lost, "1.5", "--reason", "Half a point for the idea.", folder=root)
+    assert done.exit_code == 0 and done.stdout.splitlines() == [
+        f"alan__toy, {lost}: 1.5 of 2 points, was 0 of 2 points. Half a point for the idea.",
+        "Score: 9.5 / 10, was 8 / 10.",
+        "Report: report/index.html",
+    ]
+    stricter = "assert student.scale(torch.ones(2, device=device), 3.0).sum() == 6"
+    toycourse.edit(root, "test_hidden.py", "assert changed_arguments == []", stricter)
+    done = invoke(*words, "--log-json", folder=root)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["event"] for event in events] == ["started", "graded", "graded", "regraded", "finished"]
+    assert events[0]["partly"] == 2 and (events[3]["gained"], events[3]["lost"], events[3]["total"]) == (0, 1, -1.0)
+    done = invoke("compare", folder=root)
+    assert done.exit_code == 0 and "0 gained, 1 lost" in done.stdout and "test_scale_leaves" in done.stdout
+    done = invoke("compare", "report", "report/gradebook.sqlite", "--json", folder=root)
+    assert json.loads(done.stdout)["unchanged"] == 2
+    done = invoke("repeat", "alan__toy", folder=root)
+    assert done.exit_code == 0 and done.stdout.startswith("alan__toy, attempt")
+    assert "identical. graded, 7 / 10, 7 checks" in done.stdout
+    toycourse.edit(root, "test_hidden.py", stricter, "assert changed_arguments == []")
+    done = invoke(*words, folder=root)
+    assert "Regraded:" in done.stdout
+    assert "1 gained, 0 lost; 1 unchanged; +1 points in all." in " ".join(done.stdout.split())
+    assert "graded, adjusted" in done.stdout
+    done = invoke("adjust", "alan__toy", lost, "--undo", "--reason", "No.", folder=root)
+    assert done.exit_code == 0 and "8 / 10, was 9.5 / 10" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["adjust", "ada", "test_x", "--reason", "r"], "Give either POINTS or --undo."),
+        (["adjust", "ada", "test_x", "1", "--undo", "--reason", "r"], "Give either POINTS or --undo."),
+        (["adjust", "ada", "test_x", "1"], "Missing option '--reason'"),
+        (["adjust", "ada", "test_x", "1", "--reason", "r"], "No gradebook found: neither gradebook.sqlite nor report/"),
+        (["compare", "one"], "Give both OLD and NEW, or neither."),
+        (["compare", "one", "two"], "No gradebook found: one is none and holds none."),
+        (["repeat", "ada", "--gradebook", "one"], "No gradebook found: one is none and holds none."),
+    ],
+)
+def test_wrong_usage_of_a_gradebook_is_explained(invoke, tmp_path, words, sentence):
+    done = invoke(*words, folder=tmp_path)
+    assert (done.exit_code, done.stdout) == (2, "") and sentence in done.stderr
+
+
+POLICY = """
+[policy]
+due = 2026-03-12T23:59:00+01:00
+penalty_per_day = "10 %"
+late_days = 1
+"""
+HALF_PAST = 1_773_356_340 + 36 * 3600
+CANVAS = (
+    "Student,ID,SIS User ID,SIS Login ID,Section,Scale and shift (5)\r\n"
+    "    Points Possible,,,,,10\r\n"
+    '"Lovelace, Ada",11,0042,ada,B,\r\n"Turing, Alan",12,0043,alan,B,9\r\n'
+)
+
+
+def test_lateness_is_settled_by_the_files_time_in_every_report_and_again_the_same(invoke, root):
+    with (root / "solutions" / "toy" / "assignment.toml").open("a") as file:
+        file.write(POLICY)
+    hand_in(root, {"ada": solution(), "alan": solution((SCALE, "return x + factor"))})
+    for name in ("ada", "alan"):
+        os.utime(root / "class" / name / "toy.py", (HALF_PAST, HALF_PAST))
+    (root / "solutions" / "roster.csv").write_text("login,extension: toy\nada,2026-03-14\nalan,\n")
+    words = ("grade", "toy", "class", "--out", "report", "--workers", "1")
+    for _ in range(2):
+        done = invoke(*words, folder=root)
+        assert done.exit_code == 0
+        with (root / "report" / "grades.csv").open(encoding="utf-8", newline="") as file:
+            assert [row["score"] for row in csv.DictReader(file)] == ["10", "7"]
+    assert ["alan", "alan__toy", "7", "/", "10"] in [line.split()[:5] for line in done.stdout.splitlines()]
+    late = json.loads((root / "report" / "results" / "alan__toy.json").read_text())["late"]
+    assert late == {
+        "handed_in": "2026-03-14T10:59:00+00:00", "clock": "file", "due": "2026-03-12T23:59:00+01:00", "days": 2,
+        "raw_score": 8.0, "penalty": 1.0,
+        "says": "Handed in 2026-03-14 11:59:00+01:00, due 2026-03-12 23:59:00+01:00: 2 days late; 1 day free. "
+        "1 point taken away.",
+    }  # fmt: skip
+    page = (root / "report" / "pages" / "alan__toy.html").read_text()
+    assert "<b>8</b> points earned, <b>1</b> taken away for lateness" in page and late["says"] in page
+    assert "on time." in (root / "report" / "pages" / "ada__toy.html").read_text()
+    assert "late: 1 less" in (root / "report" / "index.html").read_text()
+    (root / "canvas.csv").write_bytes(CANVAS.encode())
+    words = ("export", "canvas", "--template", "canvas.csv", "--gradebook", "report")
+    done = invoke(*words, "--out", "filled.csv", folder=root)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "Grades filled in: 2, of these in place of another: 1" in done.stderr
+    expected = CANVAS.replace("ada,B,", "ada,B,10").replace("alan,B,9", "alan,B,7")
+    assert (root / "filled.csv").read_bytes() == expected.encode()
+    stranger = CANVAS.replace("0043,alan", "0044,alain").replace("Turing, Alan", "Turing, Alain")
+    (root / "canvas.csv").write_bytes(stranger.encode())
+    done = invoke(*words, folder=root)
+    assert done.exit_code == 1 and "alan (alan__toy): not in canvas.csv; not filled in." in done.stderr
+    (root / "canvas.csv").write_bytes(CANVAS.encode())
+    done = invoke(*words, "--roster", "few.csv", folder=root)
+    assert done.exit_code == 3 and "few.csv can't be read" in done.stderr
+    (root / "few.csv").write_text("login\nalan\n")
+    done = invoke(*words, "--roster", "few.csv", folder=root)
+    assert done.stdout_bytes == CANVAS.replace("ada,B,", "ada,B,9").replace("alan,B,9", "alan,B,7").encode()
+    assert done.exit_code == 0 and "ada (ada__toy): is not on the class list." in done.stderr
+
+
+def test_copies_are_found_whatever_they_are_called(invoke, root):
+    pytest.importorskip("copydetect")
+    build.write(root, build.build(course.load(root, "toy")))
+    own = "\n".join(f"def {name}(a, b):\n    return a[{n}:] + b // {n} - (a or b)[{n}]" for n, name in enumerate("pqr"))
+    hand_in(root, {"ada": solution(after=own), "bo": solution(after=own.replace("a", "z")), "cy": "x = 1"})
+    done = invoke("similar", "class", "--assignment", "toy", "--least", "90", folder=root)
+    assert done.exit_code == 0 and "2 works compared, 1 pairs alike." in done.stdout
+    assert "Side by side: similar/index.html" in done.stdout and (root / "similar" / "pairs" / "001.html").is_file()
+    assert "Not compared: cy__toy: has too little code of its own." in done.stderr
+
+
 def test_doctor_shows_every_layer(tmp_path):
     done = autograder("doctor", folder=tmp_path)
     assert done.returncode in (0, 3)
@@ -214,6 +334,18 @@ def test_stopped_by_hand_it_says_how_to_go_on_and_leaves_nothing(root):
 
 def test_help_names_every_command_and_the_version_is_known(invoke, tmp_path):
     done = autograder("--help", folder=tmp_path)
-    for command in ("demo", "check", "grade", "verify", "build", "doctor"):
+    for command in (
+        "demo",
+        "check",
+        "grade",
+        "verify",
+        "build",
+        "adjust",
+        "compare",
+        "repeat",
+        "export",
+        "similar",
+        "doctor",
+    ):
         assert f"\n  {command}" in done.stdout
     assert invoke("--version", folder=tmp_path).exit_code == 0

@@ -4,12 +4,14 @@ import linecache
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 import toycourse
 
 from autograder import course
 from autograder.errors import BrokenAssignment, InstructorError, OperatorError
+from autograder.records import Policy, Share
 
 
 @pytest.fixture
@@ -200,3 +202,66 @@ def test_seeds_are_repeatable_and_independent():
     seeds = [seed(*call) for call in calls for seed in (course.input_seed, course.worker_seed)]
     assert len(set(seeds)) == 6 and all(0 <= seed < 2**63 for seed in seeds)
     assert course.input_seed(*calls[0]) == seeds[0]
+
+
+POLICY = """
+[policy]
+due = 2026-03-12T23:59:00+01:00
+zone = "Europe/Berlin"
+grace_minutes = 10
+late_days = 2
+penalty_per_day = "10 %"
+cap = 5
+closes = 2026-03-20T23:59:00+01:00
+file_times = false
+"""
+
+
+def with_policy(root, text):
+    with (root / "solutions" / "toy" / TOML).open("a") as file:
+        file.write(text)
+    return course.load(root, "toy").policy
+
+
+def test_a_policy_is_read_whole_and_may_be_left_out(root):
+    assert course.load(root, "toy").policy is None
+    policy = with_policy(root, POLICY)
+    assert (policy.due.isoformat(), policy.zone, policy.grace) == ("2026-03-12T23:59:00+01:00", "Europe/Berlin", 600)
+    assert (policy.late_days, policy.per_day, policy.cap) == (2, Share(10, percent=True), Share(5))
+    assert policy.closes.isoformat() == "2026-03-20T23:59:00+01:00" and policy.file_times is False
+
+
+def test_a_policy_may_say_only_when_work_is_due(root):
+    assert with_policy(root, "\n[policy]\ndue = 2026-03-12 22:59:00Z\n") == Policy(
+        datetime.fromisoformat("2026-03-12T22:59:00+00:00")
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("due = 2026-03-12T23:59:00+01:00\n", "", "due: found nothing, expected a date and time with an offset"),
+        ("due = 2026-03-12T23:59:00+01:00", "due = 2026-03-12T23:59:00", "23:59:00 without an offset, expected"),
+        ("due = 2026-03-12T23:59:00+01:00", "due = 2026-03-12", r"due: found datetime.date\(2026, 3, 12\)"),
+        ("due = 2026-03-12T23:59:00+01:00", 'due = "2026-03-12T23:59:00+01:00"', "not in quotes, such as 2026-03-12T"),
+        (
+            "59:00+01:00\nzone",
+            "59:00+02:00\nzone",
+            r"expected the offset that Europe/Berlin has on that day, as in ",
+        ),
+        ("Europe/Berlin", "Europe/Brelin", "zone: found 'Europe/Brelin', expected a time zone's name"),
+        ("Europe/Berlin", "../../etc/passwd", "expected a time zone's name"),
+        ("grace_minutes = 10", "grace_minutes = -1", "grace_minutes: found -1, expected a number above 0"),
+        ("late_days = 2", "late_days = 1.5", "late_days: found 1.5, expected a whole number above 0"),
+        ('"10 %"', '"10"', "penalty_per_day: found '10', expected points above 0, or a share of the assignment's"),
+        ('"10 %"', '"110 %"', "penalty_per_day: found '110 %'"),
+        ("cap = 5", "cap = 0", "cap: found 0, expected points above 0"),
+        ("closes = 2026-03-20", "closes = 2026-03-02", "closes: found 2026-03-02 .*expected a moment after `due`"),
+        ("file_times = false", "file_times = 0", "file_times: found 0, expected true or false"),
+        ("file_times", "files_times", "files_times: found an unknown key, expected one of due, zone, grace_minutes"),
+    ],
+)
+def test_what_is_wrong_in_a_policy_is_named(root, before, after, said):
+    assert POLICY.count(before) == 1
+    with pytest.raises(BrokenAssignment, match=rf"assignment.toml: \[policy\].*{said}"):
+        with_policy(root, POLICY.replace(before, after))

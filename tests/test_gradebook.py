@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograder import gradebook
-from autograder.errors import GradebookError
-from autograder.gradebook import Gradebook
+from autograder.errors import GradebookError, InstructorError
+from autograder.gradebook import Gradebook, Origin, Roll
 from autograder.ledger import from_json, to_json
-from autograder.records import CheckResult, Grade, Outcome, Status
+from autograder.records import Adjusted, Adjustment, Basis, Cell, CheckResult, Grade, Outcome, Status
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CHECKS = (
@@ -46,6 +46,22 @@ GRADE = Grade(
     cpu_seconds=1 / 3,
 )
 
+BASIS = Basis("s", (("test_a", "a"), ("test_b", "b")), ("test_b",), "m", "k", "hmac", "2", "3.11", "0.1")
+SCHEMA_1 = (
+    "CREATE TABLE attempt (number INTEGER PRIMARY KEY AUTOINCREMENT, recorded TEXT NOT NULL, assignment TEXT NOT NULL,"
+    " submission TEXT NOT NULL, student TEXT NOT NULL, digest TEXT NOT NULL, version TEXT NOT NULL,"
+    " device TEXT NOT NULL, status TEXT NOT NULL, score REAL, max_score REAL, grade TEXT NOT NULL)",
+    "CREATE INDEX attempt_of_submission ON attempt (assignment, submission, number)",
+    f"PRAGMA application_id = {gradebook.OURS}",
+    "PRAGMA user_version = 1",
+)
+GRADE_1 = """{"submission":"alice__a","student":"Alice","assignment":"a1","status":"graded","score":2.0,"max_score":5.0,
+"isolation":"self","device":"cpu","seconds":0.30000000000000004,"checks":[{"name":"test_a","title":"Agrees.",
+"points":2.0,"max_points":2.0,"status":"passed","feedback":"","misconception":null,"detail":""},{"name":"test_b",
+"title":"Masks.","points":0.0,"max_points":3.0,"status":"timed_out","feedback":"too slow","misconception":"no-mask",
+"detail":"trace\\nback"}],"notes":["one","two"],"detail":"","digest":"d1","version":"v1",
+"cpu_seconds":0.3333333333333333}"""
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -54,8 +70,9 @@ def path(tmp_path):
 
 texts = st.text(st.characters())
 numbers = st.floats(allow_nan=False)
+adjusted = st.none() | st.builds(Adjusted, st.none() | numbers, texts, texts, texts, st.booleans())
 checks = st.builds(
-    CheckResult, texts, texts, numbers, numbers, st.sampled_from(Status), texts, st.none() | texts, texts
+    CheckResult, texts, texts, numbers, numbers, st.sampled_from(Status), texts, st.none() | texts, texts, adjusted
 )
 grades = st.builds(
     Grade,
@@ -66,6 +83,8 @@ grades = st.builds(
     digest=texts,
     version=texts,
     cpu_seconds=numbers,
+    taken=st.lists(texts, max_size=2).map(tuple),
+    cells=st.lists(st.builds(Cell, st.integers(), texts, st.booleans()), max_size=2).map(tuple),
 )
 
 
@@ -115,24 +134,118 @@ def test_stamps_are_kept_in_utc(path):
         assert book.attempts("a1")[0].recorded.isoformat() == "2026-03-01T12:00:00+00:00"
 
 
-def test_what_is_finished_need_not_be_repeated(path):
+def test_what_is_known_is_the_last_that_came_to_an_end(path):
     pending = replace(GRADE, submission="pending", status=Outcome.INTERNAL, score=None, max_score=None)
     unreadable = replace(GRADE, submission="odd", status=Outcome.UNREADABLE, digest="")
-    later = replace(GRADE, digest="d2")
+    later, other = replace(GRADE, digest="d2"), replace(GRADE, version="v2")
     with Gradebook.open(path) as book:
-        book.record_all([GRADE, pending, unreadable, later, replace(GRADE, score=1.0)], NOW)
-        book.record_all([replace(GRADE, version="v2"), replace(GRADE, device="cuda")], NOW)
-        finished = book.finished("a1", "v1", "cpu")
-    assert finished == {
-        ("alice__a", "d1"): replace(GRADE, score=1.0),
+        book.record_all([GRADE, pending, unreadable, later, other], NOW)
+        book.record_all([replace(GRADE, device="cuda"), replace(GRADE, status=Outcome.INTERNAL, score=None)], NOW)
+        known = book.known("a1", "cpu")
+        assert book.numbers("a1") == {"alice__a": 7, "pending": 2, "odd": 3}
+        assert book.versions("a1") == ["v2", "v1"] and book.versions("a2") == []
+        assert [grade.submission for grade in book.latest("a1", "v2")] == ["alice__a"]
+    assert {key: attempt.grade for key, attempt in known.items()} == {
+        ("alice__a", "d1"): other,
         ("alice__a", "d2"): later,
         ("odd", ""): unreadable,
     }
 
 
+def test_an_attempt_keeps_its_code_and_what_it_rests_on(path):
+    cells = (Cell(1, "import torch\n"), Cell(2, "x = 'é'\n", skip=True))
+    first, second = replace(GRADE, cells=cells), replace(GRADE, score=5.0)
+    with Gradebook.open(path) as book:
+        book.record(first, NOW, Origin(BASIS, ".py"))
+        book.record(second, NOW, Origin(replace(BASIS, torch="3"), ".py"))
+        book.record(GRADE, NOW)
+    with Gradebook.open(path) as book:
+        one, two, three = book.attempts("a1")
+        assert (one.grade, one.basis, one.suffix) == (GRADE, BASIS, ".py")
+        assert two.basis.torch == "3" and book.code(one) == book.code(two) == cells
+        assert (three.basis, three.suffix, book.code(three)) == (None, "", ())
+        book._connection.execute("""UPDATE basis SET content = '{"later": 1}'""")
+        assert [attempt.basis for attempt in book.attempts("a1")] == [None] * 3
+
+
+def test_every_word_is_kept_and_the_last_one_counts(path):
+    word = Adjustment("a1", "alice__a", "test_b", 3.0, 3.0, "slow machine\ud800", "Emmy", "Well done.", "d1")
+    with Gradebook.open(path) as book:
+        book.record(GRADE, NOW)
+        for each in (word, replace(word, points=1.5), replace(word, assignment="a2", points=0.0)):
+            book.adjust(each, NOW)
+    with Gradebook.open(path) as book:
+        said = replace(word, reason="slow machine?")
+        assert book.adjustments("a1") == {"alice__a": [said, replace(said, points=1.5)]}
+        (grade,) = book.latest("a1")
+        assert (grade.score, grade.checks[1].points) == (3.5, 1.5)
+        assert book.attempts("a1")[0].grade == GRADE
+        book.adjust(replace(word, points=None), NOW)
+        assert book.latest("a1") == [GRADE] and len(book.adjustments("a1")["alice__a"]) == 3
+
+
+def test_the_roll_is_of_the_last_run(path, tmp_path):
+    with Gradebook.open(path) as book:
+        assert book.roll("a1") is None
+        book.call_the_roll("a1", Roll(tmp_path / "out", {"a": True, "b": False}))
+        book.call_the_roll("a1", Roll(tmp_path / "other", {"b": True}))
+        assert book.roll("a2") is None
+        assert book.roll("a1").counts == {"b": True} and book.roll("a1").folder.resolve() == tmp_path / "other"
+
+
+def test_the_gradebook_that_is_meant_is_found(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InstructorError, match=r"neither gradebook.sqlite nor report/gradebook.sqlite exists"):
+        gradebook.find(None)
+    with pytest.raises(InstructorError, match="nowhere is none and holds none"):
+        gradebook.find(Path("nowhere"))
+    (tmp_path / "report").mkdir()
+    for place in (path, tmp_path / "report" / "gradebook.sqlite"):
+        Gradebook.open(place).close()
+    assert gradebook.find(path) == path
+    assert gradebook.find(tmp_path / "report") == tmp_path / "report" / "gradebook.sqlite"
+    assert gradebook.find(None) == Path("report/gradebook.sqlite")
+
+
+def test_what_is_meant_is_told_from_what_there_is(path):
+    with Gradebook.open(path) as book:
+        with pytest.raises(InstructorError, match="it holds no grade yet"):
+            book.meant(None)
+        book.record_all([GRADE, *(replace(GRADE, submission=f"s{n:02}") for n in range(30))], NOW)
+        assert book.meant(None) == book.meant("a1") == "a1"
+        with pytest.raises(InstructorError, match=r"no grade of 'a2': it holds a1. Name one with --assignment"):
+            book.meant("a2")
+        book.record(replace(GRADE, assignment="a2"), NOW)
+        with pytest.raises(InstructorError, match="not just one assignment: it holds a1, a2"):
+            book.meant(None)
+        book.known_submission("a1", "s00")
+        with pytest.raises(InstructorError, match=r"no submission 'alice_a' of a1. Did you mean alice__a"):
+            book.known_submission("a1", "alice_a")
+        with pytest.raises(InstructorError, match=r"It holds alice__a, s00, .*, s08 and 21 more"):
+            book.known_submission("a1", "xyz")
+
+
+def test_a_gradebook_of_the_first_schema_is_opened_with_all_that_it_holds(path):
+    old = sqlite3.connect(path, isolation_level=None)
+    for statement in SCHEMA_1:
+        old.execute(statement)
+    columns = "recorded, assignment, submission, student, digest, version, device, status, score, max_score, grade"
+    row = (NOW.isoformat(), "a1", "alice__a", "Alice", "d1", "v1", "cpu", "graded", 2.0, 5.0, GRADE_1)
+    old.execute(f"INSERT INTO attempt ({columns}) VALUES ({', '.join('?' * 11)})", row)
+    old.close()
+    with Gradebook.open(path) as book:
+        (attempt,) = book.attempts("a1")
+        assert attempt.grade == replace(GRADE, detail="") and attempt.recorded == NOW
+        assert (attempt.basis, attempt.suffix, book.code(attempt)) == (None, "", ())
+        assert list(book.known("a1", "cpu")) == [("alice__a", "d1")] and book.roll("a1") is None
+        book.adjust(Adjustment("a1", "alice__a", "test_b", 3.0, 3.0, "r"), NOW)
+        book.record(replace(GRADE, version="v2"), NOW, Origin(BASIS, ".py"))
+        assert book.latest("a1", "v1")[0].score == 5.0 and book.versions("a1") == ["v1", "v2"]
+
+
 def test_all_or_none_is_recorded(path):
     with Gradebook.open(path) as book:
-        with pytest.raises(AttributeError):
+        with pytest.raises(TypeError):
             book.record_all([GRADE, None], NOW)
         assert book.attempts("a1") == []
         book.record_all([], NOW)
@@ -171,7 +284,7 @@ def test_nothing_is_lost_or_doubled_by_kill_9(path):
         command = [sys.executable, "-c", WRITER, str(path), to_json(GRADE), str(started)]
         writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert writer.stdout.readline() == "open\n"
-        time.sleep(random.uniform(0, 0.04))
+        time.sleep(random.uniform(0, 0.1))
         writer.send_signal(signal.SIGKILL)
         printed = [line for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
         writer.wait()
@@ -282,7 +395,8 @@ def test_older_files_are_migrated_and_newer_ones_refused(path, monkeypatch):
             with Gradebook.open(path) as book:
                 assert book.latest("a1") == [GRADE]
                 assert book._connection.execute("SELECT text FROM note").fetchall() == [("new",)]
-    with pytest.raises(GradebookError, match=r"schema 2; this version knows up to 1\. Upgrade"):
+    known = len(gradebook.MIGRATIONS)
+    with pytest.raises(GradebookError, match=rf"schema {known + 1}; this version knows up to {known}\. Upgrade"):
         Gradebook.open(path)
 
 

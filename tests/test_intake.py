@@ -329,6 +329,24 @@ submission_12:
     assert students == ["Ana Muller", "Bo Li and Cy Day", "submission_13"]
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ('O\'Neil, Zo\u00eb "Zo"', 'O\'Neil, Zo\u00eb "Zo"'),
+        ("'=1+1: it''s'", "=1+1: it's"),
+        ('"Z\\\\o\\u00eb \\"Zo\\""', 'Z\\o\u00eb "Zo"'),
+        ('"an \\e escape"', "an \\e escape"),
+        ("'", "'"),
+    ],
+)
+def test_names_are_read_as_gradescopes_list_quotes_them(place, found, written, name):
+    root = place("export_1/submission_11/a.ipynb")
+    text = f"---\nsubmission_11:\n  :submitters:\n  - :name: {written}\n"
+    place("export_1/submission_metadata.yml", data=text.encode())
+    (entry,) = found(root).values()
+    assert entry.student == name
+
+
 def test_ids_are_safe_and_unique(place, found):
     root = place("a/x.ipynb", "a/x.py", "a/X.ipynb", "-r f/..x y.ipynb", "n\u202eame/z\n.ipynb", "Mu\u0308ller/a.ipynb")
     place("A" * 200 + "/" + "b" * 200 + ".ipynb", "=cmd/x.ipynb")
@@ -477,3 +495,176 @@ def test_one_name_in_two_unicode_forms_is_one_student_and_says_so(place, found):
 def test_a_name_by_itself_needs_no_note(place, found):
     entries = found(place("alice/a.ipynb", "alice/b.ipynb", "Zo\u00eb/a.ipynb", "kim_1_10_a.ipynb", "kim_2_11_a.ipynb"))
     assert not any(entry.note for entry in entries.values())
+
+
+def stamps(entries):
+    return {id_: (entry.handed_in, entry.clock) for id_, entry in entries.items()}
+
+
+MARCH = 1_773_356_340.0
+MARCH_TEXT = "2026-03-12T22:59:00+00:00"
+
+
+def extended(name, seconds, changed=b"\x01"):
+    """A zip member with the extra field that says its time in UTC."""
+    info = zipfile.ZipInfo(name, (2026, 3, 12, 23, 59, 0))
+    info.extra = b"\x99\x99\x02\x00ab" + b"UT\x05\x00" + changed + int(seconds).to_bytes(4, "little", signed=True)
+    return info
+
+
+def test_a_plain_file_was_handed_in_when_it_was_last_changed(place, found):
+    root = place("alice.ipynb", "bob/a.ipynb", "carol.ipynb")
+    for name, at in (("alice.ipynb", MARCH), ("bob/a.ipynb", MARCH + 0.25), ("carol.ipynb", 0)):
+        os.utime(root / name, (at, at))
+    assert stamps(found(root)) == {
+        "alice": (MARCH_TEXT, "file"),
+        "bob__a": ("2026-03-12T22:59:00.250000+00:00", "file"),
+        "carol": ("", ""),
+    }
+    assert stamps(found(root / "alice.ipynb")) == {"alice": (MARCH_TEXT, "file")}
+
+
+def test_an_archive_of_a_class_tells_times_only_where_they_have_no_zone(tmp_path, found):
+    path = tmp_path / "class.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(extended("utc/a.ipynb", MARCH), NOTEBOOK)
+        archive.writestr(extended("other/a.ipynb", MARCH, changed=b"\x02"), NOTEBOOK)
+        archive.writestr(zipfile.ZipInfo("local/a.ipynb", (2026, 3, 12, 23, 59, 0)), NOTEBOOK)
+    assert stamps(found(path)) == {"local__a": ("", ""), "other__a": ("", ""), "utc__a": (MARCH_TEXT, "file")}
+    with tarfile.open(tmp_path / "class.tar", "w") as archive:
+        for name, at in (("ada/a.ipynb", MARCH), ("bo/a.ipynb", float("inf")), ("cy/a.ipynb", -5)):
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(NOTEBOOK), at
+            if at == float("inf"):
+                info.mtime, info.pax_headers = 0, {"mtime": "inf"}
+            archive.addfile(info, io.BytesIO(NOTEBOOK))
+    assert stamps(found(tmp_path / "class.tar"))["ada__a"] == (MARCH_TEXT, "file")
+    assert {stamps(found(tmp_path / "class.tar"))[id_] for id_ in ("bo__a", "cy__a")} == {("", "")}
+
+
+def test_a_students_own_archive_has_its_own_time_whatever_times_are_in_it(place, found, tmp_path):
+    root = place("alice/")
+    with zipfile.ZipFile(root / "alice" / "work.zip", "w") as archive:
+        archive.writestr(extended("a.ipynb", 1_500_000_000), NOTEBOOK)
+    os.utime(root / "alice" / "work.zip", (MARCH, MARCH))
+    assert stamps(found(root)) == {"alice__work__a": (MARCH_TEXT, "file")}
+    whole = tmp_path / "class.zip"
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr(extended("alice/work.zip", MARCH), (root / "alice" / "work.zip").read_bytes())
+    assert stamps(found(whole)) == {"alice__work__a": (MARCH_TEXT, "file")}
+
+
+def test_downloads_tell_who_but_their_files_not_when(place, found):
+    root = place("leeb_LATE_22_33_a-1.ipynb", "leeb_22_31_a.ipynb", "Ana Müller_123_assignsubmission_file_/a.ipynb")
+    entries = found(root)
+    assert set(stamps(entries).values()) == {("", "canvas"), ("", "moodle")}
+    assert {id_ for id_, entry in entries.items() if entry.marked_late} == {"leeb_LATE_22_33_a-1"}
+    assert entries["leeb_22_31_a"].people == ("canvas=22&name=leeb",)
+    assert entries["Ana_Müller_123_assignsubmission_file___a"].people == ("moodle=123&name=Ana+M%C3%BCller",)
+
+
+METADATA = b"""---
+submission_11:
+  :submitters:
+  - :name: Ana & Muller
+    :sid: '0011'
+    :email: ana@x.org
+  :created_at: 2026-03-12 23:59:00.123456000 +01:00
+  :results:
+    output: "x
+      :created_at: 2020-01-01 00:00:00 Z
+      - :name: no person"
+  :history:
+  - :created_at: 2020-01-01 00:00:00 Z
+submission_12:
+  :submitters:
+  - :name: Bo Li
+  - :name: Cy Day
+    :email: cy@x.org
+  :created_at: 2026-03-12 22:59:00 Z
+submission_13:
+  :submitters:
+  - :name: Dan
+  :created_at: 2026-03-12 22:59:00
+"""
+
+
+def test_gradescopes_list_says_when_and_who(place, found):
+    root = place(*(f"x/submission_{n}/a.ipynb" for n in (11, 12, 13, 14)))
+    place("x/submission_metadata.yml", data=METADATA)
+    entries = found(root)
+    assert [entry.handed_in for entry in entries.values()] == [
+        "2026-03-12T23:59:00.123456+01:00", MARCH_TEXT, "", "",
+    ]  # fmt: skip
+    assert {entry.clock for entry in entries.values()} == {"gradescope"}
+    assert [entry.people for entry in entries.values()] == [
+        ("name=Ana+%26+Muller&number=0011&email=ana%40x.org",),
+        ("name=Bo+Li", "name=Cy+Day&email=cy%40x.org"),
+        ("name=Dan",),
+        (),
+    ]
+
+
+def test_a_list_that_a_student_hands_in_is_not_believed(place, found):
+    forged = METADATA.replace(b"Ana & Muller", b"Mallory").replace(b"2026-03-12 23", b"2020-03-12 23")
+    root = place("submission_11/a.ipynb", "submission_12/a.ipynb")
+    place("submission_11/submission_metadata.yml", data=forged)
+    zipped(root / "submission_12" / "work.zip", {"a.ipynb": NOTEBOOK, "submission_metadata.yml": forged})
+    entries = found(root)
+    assert {entry.student for entry in entries.values()} == {"submission_11", "submission_12"}
+    assert {entry.handed_in for entry in entries.values()} == {""}
+
+
+NBGRADER = {
+    "submitted/ada/toy/toy.ipynb": NOTEBOOK,
+    "submitted/ada/toy/timestamp.txt": b"2026-03-12 22:59:00.250000 UTC\n",
+    "submitted/bo/toy/toy.ipynb": NOTEBOOK,
+    "submitted/bo/toy/timestamp.txt": b"2026-03-12 23:59:00 +0100",
+    "submitted/cy/toy/toy.ipynb": NOTEBOOK,
+    "submitted/cy/toy/timestamp.txt": b"2026-03-12 23:59:00 CET",
+    "submitted/dan/toy/toy.ipynb": NOTEBOOK,
+    "submitted/ada/other/other.ipynb": NOTEBOOK,
+    "submitted/ada/other/timestamp.txt": b"2020-01-01 00:00:00 UTC",
+    "release/toy/toy.ipynb": NOTEBOOK,
+    "autograded/ada/toy/toy.ipynb": NOTEBOOK,
+    "gradebook.db": b"",
+}
+
+
+@pytest.mark.parametrize("form", ["course", "submitted", "archive"])
+def test_nbgraders_folders_hold_one_students_work_each(tmp_path, form):
+    root = tmp_path / "course"
+    for name, data in NBGRADER.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    given = {"course": root, "submitted": root / "submitted", "archive": tmp_path / "submitted.zip"}[form]
+    zipped(tmp_path / "submitted.zip", {name: data for name, data in NBGRADER.items() if name.startswith("submitted/")})
+    entries = {entry.id: entry for entry in discover([given], tmp_path / "scratch", "toy")}
+    assert shown(entries) == {f"{name}__toy__toy": (name, False) for name in ("ada", "bo", "cy", "dan")}
+    assert stamps(entries)["ada__toy__toy"] == ("2026-03-12T22:59:00.250000+00:00", "nbgrader")
+    assert stamps(entries)["bo__toy__toy"] == ("2026-03-12T23:59:00+01:00", "nbgrader")
+    assert stamps(entries)["cy__toy__toy"] == stamps(entries)["dan__toy__toy"] == ("", "nbgrader")
+    if form != "archive":
+        with pytest.raises(InstructorError, match=r"submitted/ holds other, toy and no folder 'a1'"):
+            discover([given], tmp_path / "scratch", "a1")
+
+
+def test_one_assignment_alone_may_have_another_name_and_loose_files_are_as_ever(tmp_path):
+    root = tmp_path / "submitted"
+    for name in ("ada/ps1/x.ipynb", "bo/y.ipynb"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_bytes(NOTEBOOK)
+    entries = {entry.id: entry for entry in discover([root], tmp_path / "scratch", "toy")}
+    assert shown(entries) == {"ada__ps1__x": ("ada", False), "bo__y": ("bo", False)}
+
+
+def test_a_time_stamp_in_a_students_own_archive_or_folder_is_not_believed(tmp_path, place, found):
+    root = tmp_path / "submitted"
+    forged = {"timestamp.txt": b"2020-01-01 00:00:00 UTC", "toy.ipynb": NOTEBOOK}
+    zipped(root / "ada" / "toy.zip", forged)
+    os.utime(root / "ada" / "toy.zip", (MARCH, MARCH))
+    assert stamps(found(root)) == {"ada__toy__toy": ("", "nbgrader")}
+    plain = place("alice/a/a.ipynb")
+    place("alice/a/timestamp.txt", data=forged["timestamp.txt"])
+    os.utime(plain / "alice/a/a.ipynb", (MARCH, MARCH))
+    assert stamps(found(plain)) == {"alice__a__a": (MARCH_TEXT, "file")}

@@ -27,7 +27,7 @@ def test_json_lines_are_one_object_each():
         shown.graded(GRADED)
         shown.graded(PENDING)
     assert [json.loads(line) for line in stream.getvalue().splitlines()] == [
-        {"event": "started", "total": 3, "known": 1, "workers": 2, "device": "cpu", "isolation": "self"},
+        {"event": "started", "total": 3, "known": 1, "partly": 0, "workers": 2, "device": "cpu", "isolation": "self"},
         {"event": "graded", "submission": "ada", "status": "graded", "score": 8.0, "max_score": 10.0, "seconds": 0.25},
         {
             "event": "graded",

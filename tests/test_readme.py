@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder import build, course
+from autograder import batch, build, course
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
@@ -38,8 +38,21 @@ def desk(tmp_path_factory):
         place.mkdir(parents=True, exist_ok=True)
         (place / f"{assignment.name}.ipynb").write_text(notebook)
     (folder / "work" / f"{assignment.name}.py").write_text(course.source(assignment))
+    graded = folder / "solutions" / assignment.name / "test_hidden.py"
+    for mended in ("", "\n# mended\n"):  # two versions, to be compared
+        graded.write_text(graded.read_text() + mended)
+        request = batch.Request(folder, assignment.name, (folder / "submissions",), folder / "report", isolation="best")
+        batch.grade(request, batch.Watcher(lambda _: None, lambda _: None))
     public = ROOT / "assignments" / assignment.name / "test_public.py"
     (folder / "work" / "test_public.py").write_bytes(public.read_bytes())
+    (folder / "canvas.csv").write_text(
+        f"Student,ID,SIS User ID,SIS Login ID,Section,{assignment.title} (5)\n"
+        f'    Points Possible,,,,,{assignment.points}\n"Lovelace, Ada",1,0042,ada,B,\n'
+    )
+    (folder / "worksheet.csv").write_text(
+        "Identifier,Full name,Email address,Status,Grade,Maximum grade,Last modified (grade)\n"
+        f"Participant 7,Ada,ada@x.org,Submitted,,{assignment.points},-\n"
+    )
     return folder
 
 

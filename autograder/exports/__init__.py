@@ -1,0 +1,1 @@
+"""Grades in the forms that other systems take: one file per format, and what they share."""
