@@ -7,8 +7,11 @@ import re
 import sys
 import tempfile
 import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from autograder import course
 from autograder.errors import BrokenAssignment, InstructorError
@@ -94,12 +97,29 @@ Write your code where it says `raise NotImplementedError`; `pytest` in this fold
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """One cell of a student's notebook. kind: markdown or code.
+
+    whole: the same with its solution and Otter's marks around it.
+    tests: the cell without the lines that run them, if it is one of public tests; else empty.
+    titles: of these tests, by name.
+    """
+
+    kind: str
+    source: str
+    whole: str = ""
+    tests: str = ""
+    titles: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """One cell of solution.py with its solution cut out. kind: prose, code, main or tests."""
+    """One cell of solution.py with its solution cut out. kind: prose, code, main or tests. whole: with it."""
 
     kind: str
     text: str
     tree: ast.Module
+    whole: str = ""
 
 
 def build(assignment: Assignment) -> dict[str, bytes]:
@@ -127,12 +147,47 @@ def build(assignment: Assignment) -> dict[str, bytes]:
 
 def filled(assignment: Assignment, text: str) -> str:
     """The notebook as somebody hands it in whose code is `text`: solution.py, or a change of it."""
+    return _notebook(assignment, _parts(_without_marks(text)))
+
+
+def items(assignment: Assignment, text: str, *, handed_in: bool = False) -> list[Item]:
+    """The cells of the student's notebook, in order, cut from `text`; with `handed_in` as `filled` has them."""
+    return _items(assignment, _parts(_without_marks(text) if handed_in else text))
+
+
+def document(name: str, cells: Iterable[dict[str, Any]], about: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """A notebook as JSON, with ids that follow from `name` and each cell's source.
+
+    cells: of each `cell_type`, `source` and `metadata`.  about: what its metadata say beside the kernel.
+    """
+    import nbformat
+
+    seen: dict[tuple[str, str], int] = {}
+    made = []
+    for cell in cells:
+        kind, source = cell["cell_type"], cell["source"]
+        number = seen[kind, source] = seen.get((kind, source), 0) + 1
+        key = "\0".join((name, kind, source, str(number)))
+        id = hashlib.sha256(key.encode()).hexdigest()[:12]
+        rest: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
+        made.append({"cell_type": kind, "id": id, "metadata": cell["metadata"], "source": source, **rest})
+    metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        **about,
+    }
+    notebook = nbformat.from_dict({"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+    nbformat.validate(notebook)
+    return str(nbformat.writes(notebook)).rstrip("\n") + "\n"
+
+
+def _without_marks(text: str) -> str:
     text = re.sub(rf"^ *{re.escape(_BEGIN)}\n", "", text, flags=re.MULTILINE)
     ending = rf"^ *{re.escape(_END)}\n(?: *raise NotImplementedError\(.*\)\n)?"
-    return _notebook(assignment, _parts(re.sub(ending, "", text, flags=re.MULTILINE)))
+    return re.sub(ending, "", text, flags=re.MULTILINE)
 
 
-def write(root: Path, files: dict[str, bytes]) -> list[str]:
+def write(root: Path, files: dict[str, bytes], mode: int = 0o644) -> list[str]:
     """Put the files in their places below the course; returns those that changed."""
     changed = [name for name, content in files.items() if _bytes(root / name) != content]
     for name in changed:
@@ -140,7 +195,7 @@ def write(root: Path, files: dict[str, bytes]) -> list[str]:
         handle, temporary = tempfile.mkstemp(dir=(root / name).parent)
         with os.fdopen(handle, "wb") as file:
             file.write(files[name])
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.replace(temporary, root / name)
     return changed
 
@@ -235,7 +290,7 @@ def _parts(text: str) -> list[_Part]:
         if not source or (len(tree.body) == 1 and ast.get_docstring(tree) is not None):
             continue
         kind = "main" if any(map(_is_main, tree.body)) else "tests" if _tests(tree) else "code"
-        parts.append(_Part(kind, source, tree))
+        parts.append(_Part(kind, source, tree, str(cell.source)))
     if parts and parts[0].kind == "prose":
         parts[0] = _Part("prose", re.sub(r"\A# .*\n*", "", parts[0].text), parts[0].tree)  # the title is ours
     return [part for part in parts if part.text]
@@ -262,48 +317,32 @@ def _cut(source: str) -> str:
 
 
 def _notebook(assignment: Assignment, parts: list[_Part]) -> str:
-    import nbformat
+    cells = _items(assignment, parts)
+    plain = ({"cell_type": item.kind, "source": item.source, "metadata": {}} for item in cells)
+    return document(assignment.name, plain)
 
-    cells: list[dict[str, object]] = []
-    seen: dict[str, int] = {}
 
-    def add(kind: str, source: str) -> None:
-        seen[source] = seen.get(source, 0) + 1
-        key = "\0".join((assignment.name, kind, source, str(seen[source])))
-        id = hashlib.sha256(key.encode()).hexdigest()[:12]
-        cell: dict[str, object] = {"cell_type": kind, "id": id, "metadata": {}, "source": source}
-        cells.append(cell if kind == "markdown" else cell | {"execution_count": None, "outputs": []})
-
-    add("markdown", _filled(_OPENING, assignment))
+def _items(assignment: Assignment, parts: list[_Part]) -> list[Item]:
+    found = [Item("markdown", _filled(_OPENING, assignment))]
     waiting = _unfinished(parts)
     late: set[str] = set()
     for part in parts:
         if part.kind == "prose":
-            add("markdown", part.text)
+            found.append(Item("markdown", part.text))
         elif part.kind == "code":
-            add("code", part.text)
+            found.append(Item("code", part.text, part.whole))
         elif part.kind == "tests":
-            add("code", f"{SKIP}\n{part.text}\n\n\n{_runner(part.tree)}")
+            tests = f"{SKIP}\n{part.text}"
+            titles = tuple((test.name, " ".join((ast.get_docstring(test) or "").split())) for test in _tests(part.tree))
+            found.append(Item("code", f"{tests}\n\n\n{_runner(part.tree)}", tests=tests, titles=titles))
         else:
             needed = _loaded(part.tree) - _stored(part.tree)
             if needed & (waiting | late):
-                add("code", f"{SKIP}\n{_guarded(part.text, bool(needed & late))}")
+                found.append(Item("code", f"{SKIP}\n{_guarded(part.text, bool(needed & late))}"))
                 late |= _stored(part.tree)
             else:
-                add("code", f"{SKIP}\n{_dedented(part.text)}")
-    notebook = nbformat.from_dict(
-        {
-            "cells": cells,
-            "metadata": {
-                "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-                "language_info": {"name": "python"},
-            },
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-    )
-    nbformat.validate(notebook)
-    return str(nbformat.writes(notebook)).rstrip("\n") + "\n"
+                found.append(Item("code", f"{SKIP}\n{_dedented(part.text)}"))
+    return found
 
 
 def _runner(tree: ast.Module) -> str:

@@ -140,15 +140,23 @@ def verify(
 @main.command()
 @click.argument("assignments", nargs=-1)
 @click.option("--check", is_flag=True, help="Write nothing; say what differs.")
+@click.option("--dist", is_flag=True, help="For Otter-Grader and Gradescope: a notebook and autograder.zip, in dist/.")
 @COURSE
-def build(assignments: tuple[str, ...], check: bool, course: Path | None) -> None:
+def build(assignments: tuple[str, ...], check: bool, dist: bool, course: Path | None) -> None:
     """Cut the student files of ASSIGNMENTS (all by default) from solutions/ into assignments/."""
     from autograder import build as builder
+    from autograder import bundle
     from autograder import course as courses
 
+    if check and dist:
+        raise InstructorError("--check looks at assignments/, and --dist makes dist/ anew: give one of the two.")
     root = _course(course)
     found = []
     for name in _names(root, assignments):
+        if dist:
+            changed = builder.write(root, bundle.make(courses.load(root, name)), mode=0o600)
+            click.echo(f"{name}: {', '.join(changed) if changed else 'up to date'}")
+            continue
         files = builder.build(courses.load(root, name))
         if check:
             found += builder.check(root, files)
@@ -173,14 +181,6 @@ def new(name: str, course: Path | None) -> None:
     click.echo(f"Edit them, beginning with solution.py, while `autograder verify --watch {name}` runs beside you.")
 
 
-@main.command()
-def doctor() -> None:
-    """Show which isolation layers and devices can be used here, and how to get the others."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from autograder import engines
-    from autograder.errors import OperatorError
 @main.command()
 @click.argument("submission")
 @click.argument("check")
@@ -311,6 +311,14 @@ def similar(paths: tuple[Path, ...], assignment: str | None, least: int, out: Pa
     click.echo(f"Side by side: {out / 'index.html'}    Table: {out / 'similar.csv'}")
 
 
+@main.command()
+def doctor() -> None:
+    """Show which isolation layers and devices can be used here, and how to get the others."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from autograder import engines
+    from autograder.errors import OperatorError
     from autograder.sandbox import isolation
 
     table = Table(show_header=True)
@@ -337,26 +345,26 @@ def _run_batch(request: Any, *, log_json: bool) -> None:
     shown = JsonLines(sys.stdout) if log_json else Screen(request.assignment)
     with shown:
         graded = batch.grade(request, batch.Watcher(shown.started, shown.graded))
+        moved = comparison.regraded(graded.before, graded.grades) if graded.before else None
+        if moved and isinstance(shown, JsonLines):
+            shown.regraded(comparison.as_json(moved))
     if not log_json:
         from rich.console import Console
 
         Console().print(reports.table(graded.grades))
+        if moved:
+            Console().print("\nRegraded:", comparison.table(moved, most=20), "", sep="\n")
         click.echo(f"Report: {request.out / 'index.html'}    Table: {request.out / 'grades.csv'}")
+    for sentence in graded.review:
+        click.echo(f"Look again: {sentence}", err=True)
     if graded.pending:
         click.echo(
             f"{len(graded.pending)} could not be graded for a reason that is ours; their scores are pending. "
-        moved = comparison.regraded(graded.before, graded.grades) if graded.before else None
-        if moved and isinstance(shown, JsonLines):
-            shown.regraded(comparison.as_json(moved))
             "Run the same command again to try them once more.",
             err=True,
         )
         sys.exit(OURS)
-        if moved:
-            Console().print("\nRegraded:", comparison.table(moved, most=20), "", sep="\n")
 
-    for sentence in graded.review:
-        click.echo(f"Look again: {sentence}", err=True)
 
 def _verify(root: Path, names: Iterable[str], manner: Any) -> bool:
     from autograder import verify as proofs

@@ -13,8 +13,22 @@ LEVELS = [
     {"records", "text"},
     {"course", "notebook", "adjustments", "policy", "pruning", "quarantine", "roster", "sandbox"},
     {"judge", "diagnosis", "feedback", "scrutiny"},
-    {"grader", "gradebook", "ledger", "engines"},
-    {"archives", "intake", "build", "scaffold", "batch", "verify", "reports", "site", "selfcheck", "demo", "progress"},
+    {"grader", "gradebook", "ledger", "engines", "regrading", "standing"},
+    {
+        "archives",
+        "intake",
+        "build",
+        "scaffold",
+        "batch",
+        "verify",
+        "reports",
+        "site",
+        "selfcheck",
+        "demo",
+        "progress",
+        "unwalled",
+    },
+    {"exports", "lastword", "comparison", "repeat", "similarity", "master", "bundle", "hosted"},
     {"cli"},
 ]
 SAME_LEVEL = {
@@ -32,6 +46,8 @@ SAME_LEVEL = {
     ("verify", "build"),
     ("demo", "build"),
     ("progress", "batch"),
+    ("bundle", "master"),
+    ("hosted", "exports"),
 }
 
 

@@ -14,7 +14,7 @@ from autograder import batch, build, course
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
-SETTING_UP = ("make ", "python3 -m venv", ".venv/bin/pip", "python benchmarks/")
+SETTING_UP = ("make ", "python3 -m venv", ".venv/bin/pip", "python benchmarks/", "otter ")
 
 
 def commands(page: str) -> list[str]:
@@ -58,6 +58,8 @@ def desk(tmp_path_factory):
 
 @pytest.mark.parametrize("command", sorted(command for command in SHOWN if not command.startswith(SETTING_UP)))
 def test_every_command_runs(desk, command):
+    if "--dist" in command:
+        pytest.importorskip("otter")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     run = subprocess.run(
         shlex.split(command),
