@@ -5,6 +5,7 @@ tests once, and then hands itself to `serve`, which runs any check for any submi
 plugin object: it supplies the fixtures, and it notes how each case ended.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -204,6 +205,8 @@ def hold_session(test_file: Path, serve: Callable[[Judge], None]) -> None:
     """
     judge = Judge(serve)
     sys.dont_write_bytecode = True
+    os.environ.pop("PYTEST_ADDOPTS", None)  # meant for other tests than these
+    os.environ.pop("PYTEST_PLUGINS", None)
     arguments = [str(test_file), "-c", "/dev/null", "--rootdir", str(test_file.parent), "--import-mode=importlib", "-q"]
     arguments += ["--disable-plugin-autoload", "--noconftest", "-p", "no:terminal"]
     for name in PLUGINS_OFF:

@@ -291,6 +291,7 @@ def _main(folder: Path) -> int:
         namespace = _run_cells(recorder, folder, plan["cells"])
         sys.modules[plan["module"]] = _Work(plan["module"], namespace)
         arguments = [str(folder / _TESTS), "-q", "--assert=plain", "-p", "no:cacheprovider", f"--rootdir={folder}"]
+        os.environ.pop("PYTEST_ADDOPTS", None)  # meant for other tests than these
         status = pytest.main([*arguments, "-c", str(folder / "pytest.ini")], plugins=[recorder])
     return 0 if status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) else int(status)
 

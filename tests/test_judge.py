@@ -63,6 +63,12 @@ def test_one_session_judges_many(tmp_path):
     )
 
 
+def test_options_meant_for_other_tests_are_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-v --no-such-option -k nothing")
+    monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
+    assert judged(tmp_path, check("assert True")).status is Status.PASSED
+
+
 def test_says_what_each_check_is_worth(tmp_path):
     text = check("pass", "test_one", "@pytest.mark.points(2.5)\n@pytest.mark.alone\n@pytest.mark.cpu(30)")
     text += check("pass", "test_two", '@pytest.mark.points(1)\n@pytest.mark.parametrize("size", [1, 2])', "size")
