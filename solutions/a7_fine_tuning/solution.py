@@ -617,6 +617,7 @@ def test_everything_learns():
 def test_frozen_is_frozen():
     """Frozen: no parameter of the encoder requires a gradient, those of the head do."""
     model = Classifier(small_encoder(), TOPICS, frozen=True)
+    model(torch.ones(1, 3, dtype=torch.long), torch.ones(1, 3, dtype=torch.bool))
     asking = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert asking == {"head.weight", "head.bias"}, f"only the head should require gradients, but these do: {asking}"
 
@@ -624,6 +625,7 @@ def test_frozen_is_frozen():
 def test_frozen_has_no_dropout():
     """Frozen: the encoder is in evaluation mode from the start, and stays there when training mode is switched on."""
     model = Classifier(small_encoder(), TOPICS, frozen=True)
+    model(torch.ones(1, 3, dtype=torch.long), torch.ones(1, 3, dtype=torch.bool))
     assert not model.encoder.training, "a new frozen classifier has its encoder in training mode"
     for _ in range(2):
         model.train()

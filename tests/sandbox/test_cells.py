@@ -35,6 +35,9 @@ def runner(tmp_path, monkeypatch):
 
 @pytest.fixture
 def stand_ins(monkeypatch):
+    answered = ("otter", "google", "nest_asyncio")
+    for name in [name for name in sys.modules if name.split(".")[0] in answered]:
+        monkeypatch.delitem(sys.modules, name)
     before = {*sys.modules}
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     monkeypatch.setattr(DataLoader, "__init__", DataLoader.__init__)
@@ -42,7 +45,7 @@ def stand_ins(monkeypatch):
     cells.install_stand_ins()
     yield
     for name in {*sys.modules} - before:
-        if name.split(".")[0] in ("otter", "google", "nest_asyncio"):
+        if name.split(".")[0] in answered:
             del sys.modules[name]
 
 
