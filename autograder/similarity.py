@@ -176,17 +176,17 @@ def _copydetect() -> ModuleType:
 
 def _given(library: ModuleType, request: Request) -> frozenset[int]:
     """The fragments of what students were given."""
+    names = [request.assignment] if request.assignment else course.names(request.course)
+    folders = [request.course / "assignments" / name for name in names]
+    stubs = [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix in (".py", ".ipynb")]
+    if not stubs:
+        raise InstructorError(
+            f"{folders[0]} holds no stub, which is to be left out: run `autograder build {names[0]}` first, or name "
+            "another with --assignment."
+        )
     found: frozenset[int] = frozenset()
-    for name in [request.assignment] if request.assignment else course.names(request.course):
-        folder = request.course / "assignments" / name
-        stubs = [path for path in sorted(folder.glob("*")) if path.suffix in (".py", ".ipynb")]
-        if not stubs:
-            raise InstructorError(
-                f"{folder} holds no stub, which is to be left out: run `autograder build {name}` first, or name "
-                "another with --assignment."
-            )
-        for path in stubs:
-            found |= _fragments(library, _code(Entry(path.stem, "", path)))
+    for path in stubs:
+        found |= _fragments(library, _code(Entry(path.stem, "", path)))
     return found
 
 

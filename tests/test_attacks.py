@@ -19,9 +19,10 @@ from autograder.engines import LocalPool
 HERE = Path(__file__).resolve().parent
 STRONGEST = "root, namespaces" if siege.ROOT else "user, namespaces"
 ATTACKS = siege.attacks()
+LATER = {name: pytest.mark.slow for name in SETTINGS if name not in (STRONGEST, "user, self")}
 
 
-@pytest.fixture(params=SETTINGS, scope="module")
+@pytest.fixture(params=[pytest.param(name, marks=LATER.get(name, ())) for name in SETTINGS], scope="module")
 def results(request):
     setting = SETTINGS[request.param]
     reason = siege.available(setting)

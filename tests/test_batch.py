@@ -156,6 +156,7 @@ def test_a_mended_check_alone_is_judged_again(quick_course, handed_in, request_,
     assert log.starts[0].known == len(WORKS) and log.grades == [] and again.before == ()
 
 
+@pytest.mark.slow
 def test_killed_while_it_regrades_it_ends_the_same(quick_course, request_, undisturbed, tmp_path, monkeypatch):
     _, whole, out = undisturbed
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

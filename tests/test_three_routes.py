@@ -26,6 +26,7 @@ def compare(root, name, submissions):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_table_shows_the_same_points_three_times(tmp_path):
     said = compare(toycourse.make(tmp_path, "steps"), "steps", 2)
     assert "steps: 2 submissions, 0 graded differently" in said
