@@ -9,7 +9,7 @@ MISTAKES = ("adds-instead", "in-place", "no-bias", "single-precision")
 
 def make(folder: Path, name: str = "toy") -> Path:
     """A fresh copy of the course `tests/courses/<name>` below `folder`."""
-    return Path(shutil.copytree(COURSES / name, folder / "course"))
+    return Path(shutil.copytree(COURSES / name, folder / "course", ignore=shutil.ignore_patterns(".secret")))
 
 
 def edit(course: Path, file: str, before: str, after: str) -> Path:
