@@ -41,10 +41,15 @@ def run(check: Callable[..., None], names: Mapping[str, Any], reference: ModuleT
     """Call one check, with all its parametrised cases, on the names that a notebook defines."""
     setattr(torch.nn.Module, "load_weights", _load_weights)  # noqa: B010 - mypy knows no such method
     setattr(torch.nn.Module, "on_another_device", _unknown)  # noqa: B010
-    for value in names.values():
-        if inspect.isfunction(value):
-            setattr(value, "on_another_device", _unknown)  # noqa: B010
-    given = {"student": SimpleNamespace(**names), "reference": reference, "device": torch.device("cpu")}
+    # in a worker gradients are on, whatever the test thinks of them: a function may train
+    functions = {name: torch.enable_grad()(value) for name, value in names.items() if inspect.isfunction(value)}
+    for value in functions.values():
+        setattr(value, "on_another_device", _unknown)  # noqa: B010
+    given = {
+        "student": SimpleNamespace(**{**names, **functions}),
+        "reference": reference,
+        "device": torch.device("cpu"),
+    }
     wanted = inspect.signature(check).parameters
     for case in _cases(check):
         torch.default_generator.manual_seed(SEED)  # manual_seed also formats a stack for each kind of device
