@@ -5,7 +5,9 @@ with the secret, and the two scripts that hosted services call.
 """
 
 import ast
+import os
 import re
+import shlex
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -51,7 +53,8 @@ _SETUP = """\
 # Runs once, when the service builds its image: makes the environment in which submissions are graded.
 set -euo pipefail
 home="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-torch_index="${TORCH_INDEX-https://download.pytorch.org/whl/cpu}"
+built_for=@TORCH_INDEX@
+torch_index="${TORCH_INDEX-$built_for}"
 
 fits() { "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
@@ -138,7 +141,8 @@ def requirements() -> list[str]:
 
 def _files(assignment: Assignment, assigned: Assigned) -> Iterator[tuple[str, bytes]]:
     yield "requirements.txt", "".join(f"{line}\n" for line in requirements()).encode()
-    yield "setup.sh", _SETUP.encode()
+    torch_index = shlex.quote(os.environ.get("TORCH_INDEX", ""))
+    yield "setup.sh", _SETUP.replace("@TORCH_INDEX@", torch_index).encode()
     yield "run_autograder", _RUN.format(seconds=SECONDS).encode()
     yield from _of_otter(assignment, assigned)
     yield from _checks(assignment)

@@ -83,6 +83,16 @@ def test_requirements_are_the_versions_of_here(archive):
     assert all("==" in line and "+" not in line for line in lines)
 
 
+@pytest.mark.parametrize("index", ["", "https://wheels.example/cpu $(date)"])
+def test_where_torch_comes_from_is_told_when_it_is_built(root, monkeypatch, tmp_path, index):
+    monkeypatch.setenv("TORCH_INDEX", index)
+    (content,) = [made for path, made in bundle.make(course.load(root, "toy")).items() if path.endswith(".zip")]
+    with zipfile.ZipFile(io.BytesIO(content)) as made:
+        (line,) = [line for line in made.read("setup.sh").decode().splitlines() if line.startswith("built_for=")]
+    said = subprocess.run(["bash", "-c", f'{line}; printf %s "$built_for"'], capture_output=True, text=True, check=True)
+    assert said.stdout == index
+
+
 def test_the_command_writes_what_nobody_else_may_read(root):
     done = CliRunner().invoke(main, ["build", "--dist", "--course", str(root)])
     assert (done.exit_code, done.output) == (0, "toy: dist/toy/toy.ipynb, dist/toy/autograder.zip\n")

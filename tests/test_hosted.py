@@ -123,17 +123,12 @@ def test_an_ordinary_user_can_run_it(archive):
 
 @pytest.mark.slow
 def test_in_the_environment_that_setup_makes(archive, tmp_path):
-    """Installs torch into an empty environment: from the folder of wheels, where pip is told of one."""
+    """Installs torch into an empty environment, from wherever pip takes it."""
     home = tmp_path / "home"
     program = hosting.lay_out(archive, home, {"toy.py": classroom.solution()}, METADATA)
     (home / "venv").unlink()
-    index = {"TORCH_INDEX": ""} if "PIP_FIND_LINKS" in os.environ else {}
     made = subprocess.run(
-        ["bash", home / "source" / "setup.sh"],
-        env={**os.environ, **index},
-        capture_output=True,
-        text=True,
-        timeout=1800,
+        ["bash", home / "source" / "setup.sh"], capture_output=True, text=True, timeout=1800, check=False
     )
     assert made.returncode == 0, made.stderr[-3000:]
     done = hosting.run(program, env={"PATH": os.environ["PATH"]})
