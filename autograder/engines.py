@@ -221,7 +221,6 @@ def _become_judge(job: Job, slot: int, connection: socket.socket, zygote: Zygote
 
 
 def _serve(judge: Judge, job: Job, slot: int, connection: socket.socket, zygote: Zygote) -> NoReturn:
-    torch.set_num_threads(1)  # as many judges as cores; and a pool of threads would not have survived the fork
     device = _place(job.device)
     setting = Setting(
         assignment=job.assignment,

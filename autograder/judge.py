@@ -199,12 +199,13 @@ class Judge:
 
 
 def hold_session(test_file: Path, serve: Callable[[Judge], None]) -> None:
-    """Start the one pytest session of this process, collect `test_file`, and let `serve` use the judge.
+    """Start the one pytest session of this process, collect `test_file`, and let `serve` use the judge, in one thread.
 
     Raises BrokenAssignment if the tests can't be collected, and whatever `serve` raises.
     """
     judge = Judge(serve)
     sys.dont_write_bytecode = True
+    torch.set_num_threads(1)  # as many judges as cores; and a pool of threads does not survive a fork
     os.environ.pop("PYTEST_ADDOPTS", None)  # meant for other tests than these
     os.environ.pop("PYTEST_PLUGINS", None)
     arguments = [str(test_file), "-c", "/dev/null", "--rootdir", str(test_file.parent), "--import-mode=importlib", "-q"]

@@ -51,7 +51,6 @@ def hold(check: str, assignment: str, names: MutableMapping[str, Any]) -> None:
 def judged(home: Path, name: str, names: MutableMapping[str, Any], submission: Submission) -> dict[str, Finding]:
     """How every check of an assignment ends. What the assignment forbids is not looked for."""
     assignment = replace(course.load(home, name), forbidden=(), operators=())
-    torch.set_num_threads(1)
     setting = Setting(
         assignment, course.reference(assignment), torch.device("cpu"), course.secret(home), Isolation.NONE
     )
