@@ -26,18 +26,17 @@ _REGION = re.compile(rf"(\n*)\n[ \t]*{_BEGIN}\n.*?{_END}(?=\n|$)(\n*)", re.DOTAL
 _MAIN = '__name__ == "__main__"'
 _LEFT_BY_TOOLS = ("__pycache__", ".pytest_cache", ".ipynb_checkpoints", ".DS_Store")
 
-_RUNNER = """\
-for test in {tests}:
-    title = " ".join(test.__doc__.split())
-    try:
-        test()
-        print("✓", title)
-    except NotImplementedError as missing:
-        print("…", title, f"(not yet written: {{missing}})")
-    except AssertionError as wrong:
-        print("✗", f"{{title}}\\n    {{wrong}}")
-    except Exception as error:
-        print("✗", f"{{title}}\\n    {{error!r}}: call {{test.__name__}}() to see where")"""
+RUN_TEST = """\
+title = " ".join(test.__doc__.split())
+try:
+    test()
+    print("✓", title)
+except NotImplementedError as missing:
+    print("…", title, f"(not yet written: {missing})")
+except AssertionError as wrong:
+    print("✗", f"{title}\\n    {wrong}")
+except Exception as error:
+    print("✗", f"{title}\\n    {error!r}: call {test.__name__}() to see where")"""
 
 _GUARDED = """\
 try:
@@ -351,7 +350,7 @@ def _runner(tree: ast.Module) -> str:
     if len(line) > 90:
         wrapped = textwrap.wrap(f"{', '.join(names)},", 100, initial_indent="    ", subsequent_indent="    ")
         line = "\n".join(["(", *wrapped, ")"])
-    return _RUNNER.format(tests=line)
+    return f"for test in {line}:\n{textwrap.indent(RUN_TEST, ' ' * 4)}"
 
 
 def _guarded(block: str, late: bool) -> str:

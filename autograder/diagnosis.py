@@ -12,7 +12,7 @@ import copy
 import itertools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -93,8 +93,7 @@ class Diagnostician:
 
     def _last_words(self, mistake: Mistake, exchanges: Sequence[Exchange]) -> str:
         """The message of the error that the mistake ends with: it can tell apart what raises the same error."""
-        stage = Stage(vars(self._module((mistake,))))
-        answer = [_perform(stage, exchange) for exchange in exchanges][-1]
+        *_, answer = _replay(self._module((mistake,)), exchanges)
         return answer.message if isinstance(answer, Raised) else ""
 
     def _pair(self, check: str, exchanges: Sequence[Exchange]) -> Explanation | None:
@@ -128,9 +127,7 @@ class Diagnostician:
 
     def _first_difference(self, exchanges: Sequence[Exchange]) -> tuple[Exchange, Any] | None:
         """The first exchange that the solution answers otherwise, with the solution's answer."""
-        stage = Stage(vars(self.reference))
-        for exchange in exchanges:
-            answer = _perform(stage, exchange)
+        for exchange, answer in zip(exchanges, _replay(self.reference, exchanges), strict=True):
             if not _equal(exchange.answer, answer):
                 return exchange, answer
         return None
@@ -155,15 +152,19 @@ class Diagnostician:
         return says
 
 
-def _perform(stage: Stage, exchange: Exchange) -> Any:
-    with torch.enable_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return stage.perform(copy.deepcopy(exchange.operation))
+def _replay(module: ModuleType | None, exchanges: Sequence[Exchange]) -> Iterator[Any]:
+    """What a module answers to the operations of the exchanges, one after the other, as they are asked for."""
+    stage = Stage(vars(module))
+    for exchange in exchanges:
+        with torch.enable_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = stage.perform(copy.deepcopy(exchange.operation))
+        yield answer
 
 
 def _agrees(module: ModuleType, exchanges: Sequence[Exchange]) -> bool:
-    stage = Stage(vars(module))
-    return all(_equal(exchange.answer, _perform(stage, exchange)) for exchange in exchanges)
+    answers = _replay(module, exchanges)
+    return all(_equal(exchange.answer, answer) for exchange, answer in zip(exchanges, answers, strict=True))
 
 
 def _cover(candidates: Mapping[str, list[Mistake]], lost: Sequence[str]) -> dict[str, Explanation]:

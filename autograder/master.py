@@ -11,12 +11,13 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autograder import build, course
-from autograder.build import SKIP, Item
+from autograder.build import RUN_TEST, SKIP, Item
 from autograder.errors import BrokenAssignment, InstructorError
 from autograder.records import Assignment
 
@@ -81,16 +82,7 @@ class _PublicTests:
             if test is None:
                 print("…", f"{{name}} is not there: run the cell above first")
                 continue
-            title = " ".join(test.__doc__.split())
-            try:
-                test()
-                print("✓", title)
-            except NotImplementedError as missing:
-                print("…", title, f"(not yet written: {{missing}})")
-            except AssertionError as wrong:
-                print("✗", f"{{title}}\\n    {{wrong}}")
-            except Exception as error:
-                print("✗", f"{{title}}\\n    {{error!r}}: call {{name}}() to see where")
+{run_test}
 
 
 grader = _find_grader()'''
@@ -160,7 +152,8 @@ def _cells(assignment: Assignment, items: list[Item]) -> list[Item]:
             cells.append(checks[question])
     named = {question: json.dumps([name for name, _ in check.titles]) for question, check in checks.items()}
     lines = [f'        "{question}": {names},' for question, names in named.items()]
-    opening = _OPENING_CELL.format(skip=SKIP, name=assignment.name, tests="\n".join(lines))
+    run_test = textwrap.indent(RUN_TEST, " " * 12)
+    opening = _OPENING_CELL.format(skip=SKIP, name=assignment.name, tests="\n".join(lines), run_test=run_test)
     first = next(number for number, item in enumerate(cells) if item.kind == "code")
     return [*cells[:first], Item("code", opening), *cells[first:]]
 
