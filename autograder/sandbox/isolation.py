@@ -23,6 +23,7 @@ from typing import Any
 from autograder.errors import IsolationUnavailable
 from autograder.records import Isolation, Limits
 from autograder.sandbox import limits as own_limits
+from autograder.sandbox.lease import Lease
 
 SANDBOX = Path(__file__).parent
 SPARE_UIDS = range(60800, 61100)
@@ -71,6 +72,7 @@ class Profile:
     landlock: the kernel's version of it, 0 for none.
     slots:    how many workers may live at once in one zygote, each with a work folder of at most `disk` bytes.
     drops:    whether workers drop to spare users; search: whether they keep the right to walk through folders then.
+    users:    the spare users of the slots, once they have been leased.
     """
 
     level: Isolation
@@ -79,6 +81,7 @@ class Profile:
     disk: int = 256 * 2**20
     drops: bool = False
     search: bool = False
+    users: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +190,14 @@ def inner_scratch(profile: Profile, scratch: Path) -> Path:
     return INNER_SCRATCH if profile.level is Isolation.NAMESPACES else scratch
 
 
+def lease(profile: Profile) -> Lease | None:
+    """A spare user for each slot that nobody else on this machine has. Raises OperatorError if too few are left."""
+    return Lease(_spare_users(), profile.slots) if profile.drops else None
+
+
 def slot_uid(profile: Profile, slot: int) -> int | None:
     """The spare user of a slot, or None where workers keep the user they have."""
-    return _spare_users()[slot % profile.slots] if profile.drops else None
+    return (profile.users or _spare_users())[slot % profile.slots] if profile.drops else None
 
 
 def confinement(

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,8 @@ class Zygote:
     """
 
     def __init__(self, profile: isolation.Profile, refused: Refused = Refused(), *, gpu: bool = False) -> None:
-        self.profile = profile
+        self.lease = isolation.lease(profile)
+        self.profile = profile = replace(profile, users=tuple(self.lease.users)) if self.lease else profile
         self.gpu = gpu
         walled = profile.level is Isolation.NAMESPACES
         self.scratch = isolation.INNER_SCRATCH if walled else Path(tempfile.mkdtemp(prefix="autograder-"))
@@ -151,8 +152,11 @@ class Zygote:
     def close(self) -> None:
         """End the zygote and every worker it has. Only the process that started it does anything."""
         self.control.close()
-        if os.getpid() != self.owner:
-            return
+        with self.lease or contextlib.nullcontext():
+            if os.getpid() == self.owner:
+                self._end()
+
+    def _end(self) -> None:
         try:
             self.process.wait(2)
         except subprocess.TimeoutExpired:
