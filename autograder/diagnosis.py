@@ -58,13 +58,7 @@ class Diagnostician:
         suspected: the ids of mistakes that a check's own statistics point to; where replay finds nothing, they count.
         """
         differing = {name: exchanges for name, exchanges in recorded.items() if self._first_difference(exchanges)}
-        candidates = {name: self._candidates(name, exchanges) for name, exchanges in differing.items()}
-        found = _cover(candidates, lost)
-        for name, exchanges in differing.items():
-            if name not in found and not candidates[name]:
-                pair = self._pair(name, exchanges)
-                if pair:
-                    found[name] = pair
+        found = self._by_one(differing, lost) or self._by_several(differing, lost)
         for name in lost:
             if name not in found:
                 told = _told([mistake for mistake in self.assignment.mistakes if mistake.id in suspected.get(name, ())])
@@ -78,6 +72,23 @@ class Diagnostician:
                     found[name] = Explanation(None, says)
         return found
 
+    def _by_one(self, differing: Mapping[str, Sequence[Exchange]], lost: Sequence[str]) -> dict[str, Explanation]:
+        """What `_by_several` finds if one mistake explains everything, for far fewer replays."""
+        left = [mistake for mistake in self.assignment.mistakes if differing.keys() <= set(mistake.fails)]
+        for name in sorted(differing, key=lambda name: len(differing[name])):
+            left = [m for m in left if self._explains(m, differing[name]) and self._ends_alike(m, differing[name])]
+        return _cover(dict.fromkeys(differing, left), lost)
+
+    def _by_several(self, differing: Mapping[str, Sequence[Exchange]], lost: Sequence[str]) -> dict[str, Explanation]:
+        candidates = {name: self._candidates(name, exchanges) for name, exchanges in differing.items()}
+        found = _cover(candidates, lost)
+        for name, exchanges in differing.items():
+            if name not in found and not candidates[name]:
+                pair = self._pair(name, exchanges)
+                if pair:
+                    found[name] = pair
+        return found
+
     def _implied(self, check: str, found: Mapping[str, Explanation]) -> Explanation | None:
         """The mistake that explains another check and is known to lose this one too."""
         named = {explanation.mistake for explanation in found.values()}
@@ -85,16 +96,20 @@ class Diagnostician:
 
     def _candidates(self, check: str, exchanges: Sequence[Exchange]) -> list[Mistake]:
         known = [mistake for mistake in self.assignment.mistakes if check in mistake.fails]
-        found = [mistake for mistake in known if (m := self._module((mistake,))) and _agrees(m, exchanges)]
-        if len(found) > 1 and isinstance(exchanges[-1].answer, Raised):
-            message = exchanges[-1].answer.message
-            found = [each for each in found if self._last_words(each, exchanges) == message] or found
-        return found
+        found = [mistake for mistake in known if self._explains(mistake, exchanges)]
+        return [mistake for mistake in found if self._ends_alike(mistake, exchanges)] or found
 
-    def _last_words(self, mistake: Mistake, exchanges: Sequence[Exchange]) -> str:
-        """The message of the error that the mistake ends with: it can tell apart what raises the same error."""
+    def _explains(self, mistake: Mistake, exchanges: Sequence[Exchange]) -> bool:
+        module = self._module((mistake,))
+        return module is not None and _agrees(module, exchanges)
+
+    def _ends_alike(self, mistake: Mistake, exchanges: Sequence[Exchange]) -> bool:
+        """Whether the last error, if there is one, has the same words: they tell apart what raises the same error."""
+        last = exchanges[-1].answer
+        if not isinstance(last, Raised):
+            return True
         *_, answer = _replay(self._module((mistake,)), exchanges)
-        return answer.message if isinstance(answer, Raised) else ""
+        return isinstance(answer, Raised) and answer.message == last.message
 
     def _pair(self, check: str, exchanges: Sequence[Exchange]) -> Explanation | None:
         pairs = (
