@@ -43,7 +43,7 @@ HONEST = 6
 LIMITS = """check_cpu = 0.6
 check_wall = 2
 cells_cpu = 0.6
-cells_wall = 2
+cells_wall = 4
 submission_cpu = 1.2
 submission_wall = 5
 reply = "4 MiB"
