@@ -15,6 +15,9 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]"
 )
 _BREAKS = re.compile(r"\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_HARMLESS = re.compile(
+    "[\t\n -~\u00a1-\u00ac\u00ae-\u02ff\u0391-\u03c9\u05d0-\u05ea\u2010-\u2015\u2018-\u2026\u2070-\u209c\u2190-\u22ff]*"
+)
 _JOINERS = "\u200c\u200d"
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 _MARKS_IN_A_ROW = 4
@@ -30,6 +33,8 @@ def visible(text: str, limit: int = 4000) -> str:
 
     Terminal escapes and control characters are gone; characters that hide or reorder others are spelled out: ⟨U+202E⟩.
     """
+    if len(text) <= limit and _HARMLESS.fullmatch(text):
+        return text
     plain = _BREAKS.sub("\n", _ESCAPES.sub("", text[: 8 * limit]))
     shown: list[str] = []
     marks = 0
