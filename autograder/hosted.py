@@ -7,6 +7,7 @@
 Run as `python -m autograder.hosted HOME DEADLINE`, by the archive's run_autograder, which ends it at DEADLINE.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -22,18 +23,20 @@ from urllib.parse import urlencode
 
 import torch
 
-from autograder import adjustments, course, intake, standing
-from autograder.errors import AutograderError, InstructorError, OperatorError
+from autograder import adjustments, course, intake, notebook, public, standing
+from autograder.errors import AutograderError, InstructorError, OperatorError, UnreadableSubmission
 from autograder.exports import gradescope
 from autograder.grader import Grader, Setting
 from autograder.judge import Bench, Finding, Judge, hold_session
+from autograder.public import Open
 from autograder.records import Assignment, Check, CheckResult, Entry, Grade, Limits, Outcome, Status
 from autograder.sandbox import isolation
-from autograder.sandbox.spawn import Refused, Zygote
+from autograder.sandbox.spawn import Refused, Zygote, ZygoteDied
 from autograder.text import line, write_whole
 
 SERVICE = "Gradescope"
 SHARE = 0.8
+PUBLIC_SHARE = 0.1
 OWN_MEMORY = 448 * 2**20
 LEAST_MEMORY = 192 * 2**20
 CGROUPS = Path("/sys/fs/cgroup")
@@ -114,8 +117,11 @@ class NotingJudge:
         return finding
 
 
-def grade(place: Place) -> Grade:
-    """The grade of what lies in `submission/`. Raises AutograderError where it can't be had for a reason of ours."""
+def grade(place: Place) -> tuple[Grade, tuple[Open, ...]]:
+    """The grade of what lies in `submission/`, and what the public tests find in it.
+
+    Raises AutograderError where it can't be had for a reason of ours.
+    """
     names = course.names(place.course)
     if len(names) != 1:
         raise InstructorError(f"{place.course} holds {len(names)} assignments, expected one: build the archive anew.")
@@ -126,29 +132,32 @@ def grade(place: Place) -> Grade:
     with tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch:
         entry = _entry(place, assignment, Path(scratch))
         assignment = replace(assignment, limits=_limits(assignment, _seconds(place)))
-        graded = _graded(place, assignment, profile, entry)
+        graded, found = _graded(place, assignment, profile, entry)
     dated = replace(graded, handed_in=entry.handed_in, clock=entry.clock, people=entry.people)
-    return _settled(place, assignment, adjustments.with_questions(dated, assignment.by_hand))
+    return _settled(place, assignment, adjustments.with_questions(dated, assignment.by_hand)), found
 
 
 def main(home: Path, deadline: float) -> int:
     """Grade and write. Exit status 1 where a person must look: nothing is then written that could be a score."""
     place = Place(home, deadline)
     try:
-        graded = grade(place)
+        graded, found = grade(place)
     except Exception as error:
         print(f"could not be graded: {error}" if isinstance(error, AutograderError) else traceback.format_exc())
         write_whole(place.results, json.dumps({"output": OURS, "stdout_visibility": "hidden"}) + "\n")
         return 1
     print(f"{graded.status}: {graded.score} of {graded.max_score}{graded.detail}")
-    write_whole(place.results, gradescope.document(graded))
+    write_whole(place.results, gradescope.document(graded, public=found))
     return 1 if graded.status is Outcome.INTERNAL else 0
 
 
-def _graded(place: Place, assignment: Assignment, profile: isolation.Profile, entry: Entry) -> Grade:
+def _graded(
+    place: Place, assignment: Assignment, profile: isolation.Profile, entry: Entry
+) -> tuple[Grade, tuple[Open, ...]]:
     secret = course.secret(place.course)
     notes = Notes(entry, assignment, profile.level.value)
     grades: list[Grade] = []
+    found: list[Open] = []
 
     def start() -> Zygote:
         zygote = Zygote(profile, Refused(assignment.forbidden, assignment.operators))
@@ -157,19 +166,22 @@ def _graded(place: Place, assignment: Assignment, profile: isolation.Profile, en
 
     def tell() -> None:
         known = adjustments.with_questions(notes.grade(), assignment.by_hand)
-        write_whole(place.results, gradescope.document(_settled(place, assignment, known)))
+        write_whole(place.results, gradescope.document(_settled(place, assignment, known), public=found))
 
     def serve(judge: Judge) -> None:
         noting = cast(Judge, NotingJudge(judge, notes, tell))
         setting = Setting(assignment, course.reference(assignment), torch.device("cpu"), secret, profile.level)
-        grader = Grader(setting, noting, start)
+        zygote = start()
+        with contextlib.suppress(UnreadableSubmission, ZygoteDied):  # grading will say so, or start anew
+            found.extend(public.results(assignment, notebook.extract(entry), zygote, PUBLIC_SHARE * _seconds(place)))
+        grader = Grader(setting, noting, start, zygote)
         try:
             grades.append(grader.grade(entry))
         finally:
             grader.close()
 
     hold_session(assignment.folder / "test_hidden.py", serve)
-    return grades[0]
+    return grades[0], tuple(found)
 
 
 def _entry(place: Place, assignment: Assignment, scratch: Path) -> Entry:

@@ -52,4 +52,9 @@ def run_as(program, user):
 
 def points(shown):
     """Points by check."""
-    return {test["extra_data"]["check"]: test.get("score") for test in shown["tests"]}
+    return {test["extra_data"]["check"]: test.get("score") for test in hidden(shown)}
+
+
+def hidden(shown):
+    """The hidden checks of what is shown."""
+    return [test for test in shown["tests"] if test["tags"] == ["hidden"]]

@@ -55,9 +55,13 @@ def test_points_feedback_and_who_it_was(archive, tmp_path):
     assert hosting.points(shown) == {**classroom.CHECKS, "test_scale_multiplies_each_number": 0}
     here = classroom.grade_once(classroom.quick(tmp_path), tmp_path / "works", {"toy": work})["toy"]
     assert hosting.points(shown) == {check.name: check.points for check in here.checks}
-    (lost,) = [test for test in shown["tests"] if test["status"] == "failed"]
-    assert lost["output"] == "`scale` adds the factor to each number instead of multiplying by it."
+    (lost,) = [test for test in hosting.hidden(shown) if test["status"] == "failed"]
+    assert lost["output"] == "<p><code>scale</code> adds the factor to each number instead of multiplying by it.</p>"
     assert done.stdout.startswith("isolation: ")
+    public = {test["name"]: test for test in shown["tests"] if test["tags"] == ["public"]}
+    assert [test["status"] for test in public.values()] == ["failed", "passed", "passed"]
+    assert public["Doubling 1, 2, 3 gives 2, 4, 6."]["output"] == "<p>expected [2, 4, 6], got [3.0, 4.0, 5.0]</p>"
+    assert {test["visibility"] for test in shown["tests"]} == {"visible"} and "score" not in public.popitem()[1]
 
 
 def test_lateness_is_counted_from_the_time_stamp(tmp_path):
@@ -149,12 +153,12 @@ def test_when_the_time_is_up_what_was_found_stands(archive, tmp_path):
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
     shown = hosting.results(home)
-    assert shown["score"] == 5 and shown["output"] == "Grading was cut short: 4 of 7 checks were judged."
-    assert [test["output"] for test in shown["tests"][4:]] == [hosted.UNFINISHED] * 3
+    assert shown["score"] == 5 and shown["output"] == "<p>Grading was cut short: 4 of 7 checks were judged.</p>"
+    assert [test["output"] for test in hosting.hidden(shown)[4:]] == [f"<p>{hosted.UNFINISHED}</p>"] * 3
 
 
 def judged(home):
-    return [test for test in hosting.results(home)["tests"] if test["status"] == "passed"]
+    return [test for test in hosting.hidden(hosting.results(home)) if test["status"] == "passed"]
 
 
 @pytest.mark.slow
@@ -167,7 +171,7 @@ def test_little_time_is_shared_out_and_all_is_written(archive, tmp_path):
     done = subprocess.run(command, cwd=home / "source" / "files", capture_output=True, text=True, timeout=60)
     shown = hosting.results(home)
     assert done.returncode == 0 and "cut short" not in shown["output"], shown
-    assert {test["extra_data"]["status"] for test in shown["tests"][:4]} == {"timed_out"}
+    assert {test["extra_data"]["status"] for test in hosting.hidden(shown)[:4]} == {"timed_out"}
 
 
 def test_what_can_not_be_graded_has_no_score(archive, tmp_path):

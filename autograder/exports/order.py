@@ -9,6 +9,7 @@ from autograder.errors import InstructorError, OperatorError
 from autograder.exports import canvas, gradescope, junit, moodle, nbgrader, plain
 from autograder.exports.sheet import Filled
 from autograder.gradebook import Gradebook
+from autograder.quiz import catalog
 from autograder.records import Grade, Outcome
 from autograder.standing import Standings
 from autograder.text import file_names, line, write_whole
@@ -22,6 +23,7 @@ class Order:
     """What `export` was asked for. out: a folder for gradescope, else a file; None for standard output.
 
     column: the heading in the template, where it is not the assignment's.  scale: points to the template's maximum.
+    hidden: when Gradescope shows a student the results of hidden checks.
     """
 
     format: str
@@ -33,6 +35,7 @@ class Order:
     out: Path | None = None
     column: str | None = None
     scale: bool = False
+    hidden: gradescope.Visibility = "visible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def _class(order: Order) -> Standings:
         name = book.meant(order.assignment)
         grades, roll = book.latest(name), book.roll(name)
     known = standing.class_list(home, order.roster)
-    return standing.standings(course.load(home, name), grades, roll.counts if roll else {}, known)
+    return standing.standings(catalog.load(home, name), grades, roll.counts if roll else {}, known)
 
 
 def _filled(order: Order, class_: Standings) -> Filled:
@@ -106,7 +109,7 @@ def _each_to_a_file(order: Order, class_: Standings) -> Delivery:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for grade in ready:
-            write_whole(folder / f"{names[grade.submission]}.json", gradescope.document(grade))
+            write_whole(folder / f"{names[grade.submission]}.json", gradescope.document(grade, order.hidden))
     except OSError as error:
         raise _can_not_be_written(folder, error) from error
     notes = _pending(class_.grades)

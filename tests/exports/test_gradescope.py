@@ -2,9 +2,11 @@
 
 import json
 
+import pytest
 from gradesheets import DECIDED, EVIL, LATE, PENDING, POLICY, grade, standings
 
 from autograder.exports import gradescope
+from autograder.public import Open
 from autograder.records import CheckResult, Status
 
 TOP = {
@@ -31,7 +33,7 @@ def read(grade_):
 
 def test_a_grade_has_a_score_and_its_checks():
     content = read(grade("ada", 8.0, notes=("Cell 4 failed.",)))
-    assert (content["score"], content["output"], content["execution_time"]) == (8.0, "Cell 4 failed.", 1.2)
+    assert (content["score"], content["output"], content["execution_time"]) == (8.0, "<p>Cell 4 failed.</p>", 1.2)
     scale, affine = content["tests"]
     assert (scale["name"], scale["status"], scale["score"], scale["max_score"]) == (
         "Multiplies each number.", "passed", 6.0, 6.0,
@@ -39,7 +41,7 @@ def test_a_grade_has_a_score_and_its_checks():
     assert (affine["status"], affine["score"], affine["output"], affine["number"]) == (
         "failed",
         2.0,
-        "Look again.",
+        "<p>Look again.</p>",
         "2",
     )
 
@@ -60,14 +62,49 @@ def test_what_is_pending_or_waits_for_a_person_has_no_score():
     assert "score" not in test and "status" not in test
 
 
+@pytest.mark.parametrize("hidden", gradescope.VISIBILITIES)
+def test_hidden_checks_are_shown_when_the_instructor_wants(hidden):
+    content = json.loads(gradescope.document(grade("ada", 8.0, notes=("Cell 4 failed.",)), hidden))
+    assert {test["visibility"] for test in content["tests"]} == {hidden}
+    assert content["visibility"] == "visible" and content["output"], "what concerns the whole work is always shown"
+    assert {tag for test in content["tests"] for tag in test["tags"]} == {"hidden"}
+    assert content["stdout_visibility"] == "hidden"
+
+
+def test_public_tests_are_visible_apart_from_the_hidden_and_without_points():
+    found = (Open("Doubles.", True), Open("Keeps <shapes>.", False, "expected `x < 1`"))
+    content = json.loads(gradescope.document(grade("ada", 8.0), "after_published", found))
+    public = [test for test in content["tests"] if test["tags"] == ["public"]]
+    assert [(test["number"], test["status"], test["visibility"]) for test in public] == [
+        ("P1", "passed", "visible"),
+        ("P2", "failed", "visible"),
+    ]
+    assert public[1]["output"] == "<p>expected <code>x &lt; 1</code></p>" and public[0]["output"] == ""
+    assert not any("score" in test or "max_score" in test for test in public) and content["score"] == 8.0
+    assert {test["visibility"] for test in content["tests"] if test not in public} == {"after_published"}
+
+
+def test_feedback_is_html_in_paragraphs_with_code_as_code():
+    said = "Your code raised `x < 1` here.\nAnd here.\n\nLook at <b>."
+    (test,) = read(grade("ada", 0.0, checks=(CheckResult("a", "A.", 0.0, 1.0, Status.TIMED_OUT, said),)))["tests"]
+    assert test["output"] == (
+        "<p>Your code raised <code>x &lt; 1</code> here.<br>And here.</p>\n<p>Look at &lt;b&gt;.</p>"
+    )
+
+
 def test_the_last_word_of_an_instructor_stands_beside_its_check():
     (test,) = read(grade("ada", 3.0, checks=(DECIDED,)))["tests"]
     assert (test["score"], test["status"]) == (3.0, "failed")
-    assert test["output"] == "Look again.\n\nEmmy gave 3 of 4, where the check gave 1: A good idea.\n\nGo on."
+    assert test["output"] == (
+        "<p>Look again.</p>\n<p>Emmy gave 3 of 4, where the check gave 1: A good idea.</p>\n<p>Go on.</p>"
+    )
 
 
 def test_nothing_of_the_instructors_and_nothing_that_acts_is_in_it():
     check = CheckResult(EVIL, EVIL, 0.0, 1.0, Status.FAILED, EVIL, None, "SECRET")
     text = gradescope.document(grade(EVIL, notes=(EVIL,), checks=(check,), detail="SECRET"))
     assert "SECRET" not in text
+    content = json.loads(text)
+    assert "&lt;b&gt;&amp;amp; =1+1" in content["tests"][0]["output"] and "<b>" not in content["output"]
+    assert content["test_name_format"] == "text", "or a name would be HTML too"
     assert all(character.isprintable() or character == "\n" for character in text)
