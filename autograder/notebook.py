@@ -8,8 +8,6 @@ import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from nbformat import NotebookNode, convert, versions
-
 from autograder import pruning
 from autograder.errors import UnreadableSubmission
 from autograder.quarantine import apart
@@ -17,6 +15,9 @@ from autograder.records import Cell, Entry, Submission
 
 FILE_CAP = 100 * 2**20
 SMALL = 2 * 2**20
+OPENED = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):  # no system has all of them
+    OPENED |= getattr(os, _flag, 0)
 SKIP = re.compile(r"\s*#[ \t]*autograder[ \t]*:[ \t]*skip\b")
 PERCENT = re.compile(r"#[ \t]?%%(?!%)(?=\s|\[|$)(?P<title>.*)")
 PROSE = re.compile(r"\[(markdown|md|raw)\]")
@@ -60,8 +61,11 @@ def _notebook(entry: Entry) -> list[tuple[str, bool]]:
     with _opened(entry) as file:
         small = os.fstat(file.fileno()).st_size <= SMALL
         pruned = pruning.prune(_whole(file)) if small else apart("pruning:prune_file", file)
-    read: NotebookNode = versions[pruned["nbformat"]].to_notebook_json(pruned)
-    return [(cell["source"], False) for cell in convert(read, 4)["cells"]]
+    if pruned["nbformat"] != 4:
+        from nbformat import convert, versions  # takes up to a second, and format 4 is what people have
+
+        pruned = convert(versions[pruned["nbformat"]].to_notebook_json(pruned), 4)
+    return [(cell["source"], False) for cell in pruned["cells"]]
 
 
 def _module(entry: Entry) -> list[tuple[str, bool]]:
@@ -110,7 +114,7 @@ def _joined(lines: list[str]) -> str:
 
 def _opened(entry: Entry) -> BinaryIO:
     try:
-        descriptor = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(entry.path, OPENED)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise UnreadableSubmission("is a link. Hand in the file itself.") from error

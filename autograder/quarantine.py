@@ -1,13 +1,13 @@
 """A function of ours, run on something hostile in a process of its own: its limits, its deadline, JSON back.
 
-The process is a fresh interpreter without site-packages, so it starts in 20 ms, and holds nothing of the grader's.
+The process is a fresh interpreter without site-packages, so it starts in 20 ms, and holds nothing of the grader's. On
+Windows and macOS, where students check their own work, it has its deadline alone.
 """
 
 import gc
 import importlib
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def apart(function: str, stdin: BinaryIO, arguments: Sequence[str] = (), seconds
     root = str(Path(__file__).parents[1])
     seconds = seconds or SECONDS
     command = [sys.executable, "-I", "-S", "-B", "-c", START, root, str(seconds), function, *arguments]
-    environment = {name: value for name, value in os.environ.items() if name == "LD_LIBRARY_PATH"}
+    environment = {name: value for name, value in os.environ.items() if name in ("LD_LIBRARY_PATH", "SYSTEMROOT")}
     try:
         done = subprocess.run(
             command, stdin=stdin, capture_output=True, timeout=2 * seconds, env=environment, check=False
@@ -76,6 +76,10 @@ def _main(arguments: list[str]) -> None:
 
 
 def _limit(seconds: int) -> None:
+    if sys.platform != "linux":
+        return
+    import resource
+
     for kind, value in (
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_AS, MEMORY),

@@ -70,15 +70,23 @@ def check(path: Path, tests: Path | None = None, seconds: float = SECONDS) -> Re
     return _report(path, events, ending)
 
 
-def render(report: Report) -> str:
-    """The report as lines of text."""
+def render(report: Report, encoding: str = "utf-8") -> str:
+    """The report as lines of text that can be written in an encoding, whatever is in them."""
+    text = _lines(report, "✓", "✗")
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:  # a console of Windows
+        text = _lines(report, "ok  ", "FAIL").encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _lines(report: Report, good: str, bad: str) -> str:
     lines = [*report.notes, ""] if report.notes else []
     for result in report.results:
-        lines.append(f"{'✓' if result.passed else '✗'} {result.title}")
+        lines.append(f"{good if result.passed else bad} {result.title}")
         lines += [f"    {line}" for line in result.message.splitlines()]
-    good = sum(result.passed for result in report.results)
-    count = len(report.results)
-    lines += ["", "All public tests pass." if good == count else f"{good} of {count} public tests pass."]
+    passed, count = sum(result.passed for result in report.results), len(report.results)
+    lines += ["", "All public tests pass." if passed == count else f"{passed} of {count} public tests pass."]
     return "\n".join(lines)
 
 

@@ -1,6 +1,12 @@
 """selfcheck: a student's work against the public tests, whatever it does."""
 
+import ast
+import importlib
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -171,3 +177,55 @@ def test_damaged_tests_are_said(folder, text, said):
     (folder / "test_public.py").write_text(text)
     with pytest.raises(StudentError, match=said):
         selfcheck.check(path)
+
+
+ELSEWHERE = """
+import builtins, os
+
+missing = {"resource", "fcntl", "pwd", "grp", "termios", "pty", "select.epoll", "_posixsubprocess"}
+known = builtins.__import__
+
+def import_ours(name, globals=None, locals=None, fromlist=(), level=0):
+    if name in missing and str((globals or {}).get("__name__")).startswith("autograder"):
+        raise ModuleNotFoundError(f"No module named {name!r} on this system")
+    return known(name, globals, locals, fromlist, level)
+
+builtins.__import__ = import_ours
+for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "memfd_create", "pidfd_open"):
+    delattr(os, name)
+"""
+
+
+def test_it_needs_nothing_that_windows_lacks(folder, tmp_path):
+    """In both processes: modules and flags that only Unix has are gone for every file of ours."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(ELSEWHERE)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONIOENCODING": "cp1252"}
+    probe = [sys.executable, "-c", "import autograder.typeset"]
+    done = subprocess.run(probe, env=environment, capture_output=True, text=True, timeout=60)
+    assert "on this system" in done.stderr, "what is taken away is missed where it is used"
+    work(folder, ("return x * factor", "return x + factor"), before="input()")
+    large = nbformat.read(folder / "toy.ipynb", 4)
+    large.cells[2].outputs = [nbformat.v4.new_output("stream", text="x" * 3 * 2**20)]
+    nbformat.write(large, folder / "large.ipynb")
+    for name, said in (
+        ("mine.py", "FAIL Doubling 1, 2, 3 gives 2, 4, 6.\n    expected [2, 4, 6], got [3.0, 4.0, 5.0]\nok   The"),
+        ("large.ipynb", "not yet written: Affine.forward"),
+    ):
+        command = [sys.executable, "-m", "autograder.cli", "check", name]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="cp1252", timeout=180)
+        assert done.returncode == 1 and said in done.stdout.replace("\r", ""), done.stderr
+
+
+def test_only_what_every_system_has_is_imported_by_it():
+    """Every file of ours that `check` loads, whatever it loads them for."""
+    program = (
+        "import autograder.cli, autograder.selfcheck, sys; print([n for n in sys.modules if n[:11] == 'autograder.'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    loaded = ast.literal_eval(done.stdout)
+    assert "autograder.notebook" in loaded and "autograder.sandbox.spawn" not in loaded
+    for name in loaded:
+        tree = ast.parse(Path(sys.modules.get(name, importlib.import_module(name)).__file__).read_text("utf-8"))
+        imported = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+        assert not imported & {"resource", "fcntl", "pwd", "grp", "termios", "pty", "multiprocessing"}, name
