@@ -40,12 +40,12 @@ MINE = "attack-"
 USER = 65534
 DISK = 64 * 2**20
 HONEST = 6
-LIMITS = """check_cpu = 0.6
-check_wall = 2
-cells_cpu = 0.6
+LIMITS = """check_cpu = 1
+check_wall = 3
+cells_cpu = 1
 cells_wall = 4
-submission_cpu = 1.2
-submission_wall = 5
+submission_cpu = 2
+submission_wall = 8
 reply = "4 MiB"
 output = "1 MiB"
 file = "16 MiB"
@@ -265,7 +265,7 @@ def strict(folder):
 
     root = toycourse.make(folder)
     toycourse.edit(root, "assignment.toml", 'check_cpu = 5\nmemory = "2 GiB"', LIMITS)
-    toycourse.edit(root, "test_hidden.py", "@pytest.mark.cpu(5)\n", "@pytest.mark.cpu(0.6)\n")
+    toycourse.edit(root, "test_hidden.py", "@pytest.mark.cpu(5)\n", "@pytest.mark.cpu(1)\n")
     return root
 
 

@@ -1,7 +1,7 @@
 """Loops for ever in one check.
 
 verdict: 9 points
-says: used more than 0.6 seconds of CPU time or did not answer within 2 seconds
+says: used more than or did not answer within
 """
 
 honest = scale

@@ -1,7 +1,7 @@
 """Loops in C with every signal blocked, so that no handler of Python's ever runs.
 
 verdict: 10 points
-says: used more than 0.6 seconds of CPU time or did not answer within 2 seconds
+says: used more than or did not answer within
 """
 
 import itertools

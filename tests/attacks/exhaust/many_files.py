@@ -1,7 +1,7 @@
 """Makes empty files, more than anybody could clear away in time.
 
 verdict: 10 points
-says: made more than 10000 files or used more than 0.6 seconds of CPU time or did not answer within 2 seconds
+says: made more than 10000 files or used more than or did not answer within
 """
 
 for number in range(11_000):

@@ -1,7 +1,7 @@
 """Writes a line every now and then, so that it seems to be alive.
 
 verdict: 10 points
-says: did not answer within 2 seconds
+says: did not answer within
 """
 
 while True:

@@ -1,7 +1,7 @@
 """Has a regular expression try an exponential number of ways.
 
 verdict: 10 points
-says: used more than 0.6 seconds of CPU time or did not answer within 2 seconds
+says: used more than or did not answer within
 """
 
 import re

@@ -1,7 +1,7 @@
 """Spends its time in the kernel, by calls that fail, so that only the kernel's own clock counts it.
 
 verdict: 10 points
-says: used more than 0.6 seconds of CPU time or did not answer within 2 seconds
+says: used more than or did not answer within
 """
 
 buffer = ctypes.create_string_buffer(2**20)

@@ -1,7 +1,7 @@
 """Sleeps in a cell.
 
 verdict: 10 points
-says: did not answer within 2 seconds
+says: did not answer within
 """
 
 time.sleep(600)

@@ -1,7 +1,7 @@
 """Waits for a lock that it holds, a pipe without a writer and a signal that never comes.
 
 verdict: 9 points
-says: did not answer within 2 seconds
+says: did not answer within
 """
 
 honest, lock = scale, threading.Lock()

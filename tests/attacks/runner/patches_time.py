@@ -1,7 +1,7 @@
 """Replaces every clock, so that no time seems to pass, and then loops.
 
 verdict: at most 5 points
-says: used more than 0.6 seconds of CPU time or did not answer within 2 seconds
+says: used more than or did not answer within
 """
 
 time.time = time.monotonic = time.perf_counter = time.process_time = time.clock_gettime = lambda *given: 0.0
