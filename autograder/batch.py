@@ -7,72 +7,59 @@ touch is judged again. The last attempt in the gradebook is always what the repo
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from autograder import adjustments, course, gradebook, intake, notebook, regrading, reports, site, standing
 from autograder.engines import Job, LocalPool, find_device
 from autograder.errors import OperatorError, UnreadableSubmission
 from autograder.gradebook import Attempt, Gradebook, Origin, Roll
-from autograder.records import Assignment, Basis, Entry, Grade, Outcome
+from autograder.records import Assignment, Basis, Entry, Grade, Graded, Request, Start, Watcher
 from autograder.roster import Roster
 from autograder.sandbox import isolation
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What `grade` was asked to do. workers: 0 for one per processor. gradebook: None for one in `out`."""
+class Pool(Protocol):
+    """What grades, in any order."""
 
-    course: Path
-    assignment: str
-    paths: tuple[Path, ...]
-    out: Path
-    gradebook: Path | None = None
-    workers: int = 0
-    device: str = "auto"
-    isolation: str = "require"
+    def grade(self, entries: Sequence[Entry]) -> Iterator[Grade]:
+        """Grades as they are ready."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What is about to be graded. known: how many grades stand as they are; partly: how many do but for some checks."""
+class Engine(Protocol):
+    """Where grading is done. profile, device: what it is done with.  workers: how many at once.
 
-    total: int
-    known: int
-    workers: int
-    device: str
-    isolation: str
-    partly: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Graded:
-    """A class with its grades, by submission id, as adjusted by the instructor.
-
-    counting: the ids that count, one per student.  before: the grades of another version that this run replaced.
-    review: sentences on adjustments that were made of something else.
+    incidents: sentences on what went wrong there and cost nobody anything.
     """
 
-    assignment: Assignment
-    grades: tuple[Grade, ...]
-    counting: frozenset[str]
-    before: tuple[Grade, ...] = ()
-    review: tuple[str, ...] = ()
-
     @property
-    def pending(self) -> tuple[Grade, ...]:
-        """What could not be graded through a fault of ours."""
-        return tuple(grade for grade in self.grades if grade.status is Outcome.INTERNAL)
+    def profile(self) -> isolation.Profile: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def workers(self) -> int: ...
+    @property
+    def incidents(self) -> Sequence[str]: ...
+
+    def pool(self, job: Job) -> AbstractContextManager[Pool]:
+        """What does a job there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who is told as it goes on."""
+class _Here:
+    """This machine."""
 
-    started: Callable[[Start], None]
-    graded: Callable[[Grade], None]
+    profile: isolation.Profile
+    device: str
+    workers: int
+    incidents: tuple[str, ...] = ()
+
+    def pool(self, job: Job) -> AbstractContextManager[Pool]:
+        return LocalPool(job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +92,22 @@ def grade(request: Request, watcher: Watcher) -> Graded:
     assignment = course.load(request.course, request.assignment)
     known = standing.class_list(request.course)
     _make_folder(request.out)
-    profile = isolation.choose(request.isolation, private=[assignment.folder])
-    device = find_device(request.device)
-    secret = course.secret(request.course)
-    workers = request.workers or len(os.sched_getaffinity(0))
     with (
+        _engine(request, assignment) as engine,
         tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch,
         Gradebook.open(request.gradebook or request.out / gradebook.FILE) as book,
+        book.claimed(assignment.name),
     ):
+        secret = course.secret(request.course)
         entries = intake.discover(request.paths, Path(scratch), assignment.name)
-        now = _Now(assignment, regrading.basis(assignment, secret), device, profile.level.value)
+        now = _Now(assignment, regrading.basis(assignment, secret), engine.device, engine.profile.level.value)
         plan = _plan(entries, book, now)
         book.record_all(plan.taken, datetime.now(UTC))
-        workers = max(1, min(workers, len(plan.waiting)))
-        watcher.started(Start(len(entries), len(plan.done), workers, device, now.isolation, len(plan.parts)))
+        workers = max(1, min(engine.workers, len(plan.waiting)))
+        watcher.started(Start(len(entries), len(plan.done), workers, now.device, now.isolation, len(plan.parts)))
         if plan.waiting:
             words = book.adjustments(assignment.name)
-            with LocalPool(Job(assignment, secret, profile, device, workers)) as pool:
+            with engine.pool(Job(assignment, secret, engine.profile, now.device, workers)) as pool:
                 for judged in _judge(pool, plan, assignment):
                     fresh = _dated(judged, plan.entries[judged.submission])
                     book.record(fresh, datetime.now(UTC), Origin(now.basis, _suffix(plan.entries[fresh.submission])))
@@ -131,8 +117,25 @@ def grade(request: Request, watcher: Watcher) -> Graded:
         counting = intake.counting(entries)
         book.call_the_roll(assignment.name, Roll(request.out, {id_: id_ in counting for id_ in plan.done}))
         graded = _settled(_graded(plan, book, assignment, counting), known)
+        graded = replace(graded, review=(*graded.review, *engine.incidents))
     write(request.out, assignment, graded.grades, counting)
     return graded
+
+
+@contextmanager
+def _engine(request: Request, assignment: Assignment) -> Iterator[Engine]:
+    if request.engine == "local":
+        profile = isolation.choose(request.isolation, private=[assignment.folder])
+        workers = request.workers or len(os.sched_getaffinity(0))
+        yield _Here(profile, find_device(request.device), workers)
+        return
+    from autograder import cluster
+
+    wanted = cluster.Wanted(
+        request.address, request.isolation, request.device, request.workers, gpu_share=request.gpu_share
+    )
+    with cluster.Cluster(wanted) as found:
+        yield found
 
 
 def write(out: Path, assignment: Assignment, grades: Sequence[Grade], counting: Collection[str]) -> None:
@@ -182,7 +185,7 @@ def _plan_regrading(plan: _Plan, entry: Entry, old: Attempt, now: _Now) -> None:
         plan.taken.append((plan.done[entry.id], Origin(now.basis, old.suffix)))
 
 
-def _judge(pool: LocalPool, plan: _Plan, assignment: Assignment) -> Iterator[Grade]:
+def _judge(pool: Pool, plan: _Plan, assignment: Assignment) -> Iterator[Grade]:
     """Whole grades as they come. What a part does not settle is judged as a whole."""
     unsettled = []
     for fresh in pool.grade(plan.waiting):

@@ -1,5 +1,6 @@
 """The command line: each command parses, calls one function and prints."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ DEVICE = click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), de
 GRADEBOOK = click.option(
     "--gradebook", type=click.Path(path_type=Path), help="The file, or the folder of a report; else here or in report/."
 )
+LANGUAGE = click.option("--language", default="en", show_default=True, help="A file of the bank, such as he.")
 ASSIGNMENT = click.option("--assignment", help="Which one, where the gradebook holds several.")
 
 
@@ -35,6 +37,7 @@ class Commands(click.Group):
             click.echo(f"autograder: {error}", err=True)
             sys.exit(USAGE if isinstance(error, (InstructorError, StudentError)) else OURS)
         except KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # we are ending: a second one would only interrupt that
             click.echo("\nStopped. What was graded is kept: the same command goes on from here.", err=True)
             sys.exit(130)
 
@@ -52,6 +55,9 @@ def main() -> None:
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Submissions at once; 0: one per processor.")
 @click.option("--gradebook", type=click.Path(path_type=Path), help="SQLite file; else gradebook.sqlite in --out.")
 @click.option("--log-json", is_flag=True, help="One JSON object per line on standard output instead of a table.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--address", default="", help="HOST:PORT of a Ray cluster; else RAY_ADDRESS, or the one that runs here.")
+@click.option("--gpu-share", type=click.FloatRange(0.01, 1.0), default=1.0, help="Of a GPU, for each of Ray's nodes.")
 @DEVICE
 @ISOLATION
 @COURSE
@@ -62,6 +68,9 @@ def grade(
     workers: int,
     gradebook: Path | None,
     log_json: bool,
+    engine: str,
+    address: str,
+    gpu_share: float,
     device: str,
     isolation: str,
     course: Path | None,
@@ -70,9 +79,11 @@ def grade(
 
     Exit status: 0 every submission has a grade, 2 wrong usage, 3 something could not be graded for a reason of ours.
     """
-    from autograder import batch
+    from autograder.records import Request
 
-    request = batch.Request(_course(course), assignment, paths, out, gradebook, workers, device, isolation)
+    request = Request(
+        _course(course), assignment, paths, out, gradebook, workers, device, isolation, engine, address, gpu_share
+    )
     _run_batch(request, log_json=log_json)
 
 
@@ -83,9 +94,9 @@ def demo(out: Path, course: Path | None) -> None:
     """Make a small class, grade it for real, and write its report."""
     import shutil
 
-    from autograder import batch
     from autograder import course as courses
     from autograder import demo as demos
+    from autograder.records import Request
 
     root = _course(course)
     assignment = courses.load(root, courses.names(root)[0])
@@ -93,7 +104,7 @@ def demo(out: Path, course: Path | None) -> None:
     shutil.rmtree(submissions, ignore_errors=True)
     count = demos.make_class(assignment, submissions)
     click.echo(f"A class of {count} students has handed in {assignment.title} ({submissions}).")
-    _run_batch(batch.Request(root, assignment.name, (submissions,), out, isolation="best"), log_json=False)
+    _run_batch(Request(root, assignment.name, (submissions,), out, isolation="best"), log_json=False)
 
 
 @main.command()
@@ -104,7 +115,7 @@ def check(notebook: Path, tests: Path | None) -> None:
     from autograder import selfcheck
 
     report = selfcheck.check(notebook, tests)
-    click.echo(selfcheck.render(report))
+    click.echo(selfcheck.render(report, sys.stdout.encoding or "utf-8"))
     sys.exit(0 if report.passed else 1)
 
 
@@ -273,6 +284,13 @@ def repeat(
 @click.option("--column", help="Its heading in the template, where that is not the assignment's title or name.")
 @click.option("--scale", is_flag=True, help="Scale points to the template's maximum, where that is another.")
 @click.option("--roster", type=click.Path(path_type=Path), help="The class list; else solutions/roster.csv.")
+@click.option(
+    "--hidden",
+    type=click.Choice(["visible", "after_due_date", "after_published", "hidden"]),
+    default="visible",
+    show_default=True,
+    help="When Gradescope shows the results of hidden checks.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="File, or folder for gradescope; else standard output.")
 @GRADEBOOK
 @ASSIGNMENT
@@ -289,6 +307,26 @@ def export(course: Path | None, **wanted: Any) -> None:
     for note in delivery.notes:
         click.echo(note, err=True)
     sys.exit(1 if delivery.missed else 0)
+
+
+@main.command()
+@click.argument("assignment")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("feedback"), show_default=True)
+@GRADEBOOK
+@COURSE
+def feedback(assignment: str, paths: tuple[Path, ...], out: Path, gradebook: Path | None, course: Path | None) -> None:
+    """Give students their own work back: the files below PATHS as pages, with results beside each answer.
+
+    Exit status: 0 every file has its page, 1 some were not graded (which is said), 2 wrong usage.
+    """
+    from autograder import returned
+
+    given = returned.give_back(returned.Request(_course(course), assignment, paths, out, gradebook))
+    for sentence in given.missed:
+        click.echo(sentence, err=True)
+    click.echo(f"{len(given.pages)} {'page' if len(given.pages) == 1 else 'pages'} in {out}")
+    sys.exit(1 if given.missed else 0)
 
 
 @main.command()
@@ -338,13 +376,159 @@ def doctor() -> None:
         sys.exit(OURS)
 
 
-def _run_batch(request: Any, *, log_json: bool) -> None:
-    from autograder import batch, comparison, reports
-    from autograder.progress import JsonLines, Screen
+@main.group()
+def quiz() -> None:
+    """Make, take and look into quizzes: banks of questions in quizzes/."""
 
+
+@quiz.command()
+@click.argument("name")
+@click.option("--student", default="example", show_default=True, help="Whose numbers, and order of the choices.")
+@click.option("--attempt", type=click.IntRange(min=1), default=1, show_default=True)
+@LANGUAGE
+@COURSE
+def show(name: str, student: str, attempt: int, language: str, course: Path | None) -> None:
+    """Print the quiz NAME as a student gets it, with its key and all explanations: for instructors."""
+    from autograder.quiz import key
+
+    click.echo(key.show(_course(course), name, student, attempt, language), nl=False)
+
+
+@quiz.command()
+@click.argument("name")
+@click.option("--roster", type=click.Path(path_type=Path), help="A class list: a sheet for each student on it.")
+@click.option("--student", "students", multiple=True, help="A sheet for this student; may be given several times.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the notebooks.")
+@click.option("--attempt", type=click.IntRange(min=1), default=1, show_default=True, help="New numbers for each.")
+@LANGUAGE
+@COURSE
+def sheets(
+    name: str,
+    roster: Path | None,
+    students: tuple[str, ...],
+    out: Path,
+    attempt: int,
+    language: str,
+    course: Path | None,
+) -> None:
+    """Write an answer sheet of the quiz NAME for each student: a notebook with her own numbers, and no key in it."""
+    from autograder.quiz import sheet
+
+    written = sheet.make(sheet.Order(_course(course), name, out, students, roster, attempt, language))
+    click.echo(f"{len(written)} answer sheets in {out}. Graded by: autograder grade {name} FOLDER --out report/")
+
+
+@quiz.command()
+@click.argument("name")
+@click.option("--student", help="Who takes it; else the user who is logged in.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("quiz-report"), show_default=True)
+@LANGUAGE
+@COURSE
+def take(name: str, student: str | None, out: Path, language: str, course: Path | None) -> None:
+    """Take the quiz NAME in the terminal, where the course is; or fill in NAME, an answer sheet (.ipynb), anywhere.
+
+    Every answer is kept at once: after Ctrl-C the same command goes on.
+    """
+    import getpass
+
+    from autograder.quiz import take as taking
+
+    try:
+        if name.endswith(".ipynb"):
+            done = taking.fill(Path(name), click.echo, input)
+            click.echo(f"{name}: every answer is in it. Hand it in." if done else f"{name}: not complete yet.")
+        else:
+            who = student or getpass.getuser()
+            taking.take(taking.Desk(_course(course), name, who, out, language, click.echo, input))
+    except (KeyboardInterrupt, EOFError):
+        click.echo("\nStopped. Every answer is kept: the same command goes on from here.", err=True)
+        sys.exit(130)
+
+
+@quiz.command()
+@click.argument("names", nargs=-1)
+@COURSE
+def lint(names: tuple[str, ...], course: Path | None) -> None:
+    """Find what is wrong with the quizzes NAMES (all by default). Exit status: 0 nothing, 1 something."""
+    from autograder.quiz import lint as linting
+
+    found = linting.lint(_course(course), names)
+    if found:
+        click.echo(linting.text(found))
+    sys.exit(1 if found else 0)
+
+
+@quiz.command("import")
+@click.argument("format")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", default="", help="The quiz's name here; else what the file calls it.")
+@click.option("--language", default="", help="Which it is in, where the file does not say.")
+@COURSE
+def import_(format: str, file: Path, name: str, language: str, course: Path | None) -> None:
+    """Take a quiz over from FILE, written in FORMAT by another system, and say what is wrong with it.
+
+    FORMAT: ai-for-beginners, moodle-xml, gift, qti-1.2, qti-2.1, jupyterquiz.
+    """
+    from autograder.quiz import exchange, shelf
+    from autograder.quiz import lint as linting
+
+    imported = exchange.read(format, file, language)
+    for path in shelf.put(_course(course), imported.quizzes, name):
+        click.echo(path)
+    if imported.findings:
+        click.echo(linting.text(imported.findings), err=True)
+    sys.exit(1 if imported.findings else 0)
+
+
+@quiz.command("export")
+@click.argument("format")
+@click.argument("names", nargs=-1, required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File, or a folder for it.")
+@click.option("--variants", type=click.IntRange(min=1), default=10, show_default=True, help="Of each drawn item.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another one gives other variants.")
+@LANGUAGE
+@COURSE
+def export_quiz(
+    format: str, names: tuple[str, ...], out: Path, variants: int, seed: int, language: str, course: Path | None
+) -> None:
+    """Write the quizzes NAMES in FORMAT for another system, and name what it can't hold. The file has the key in it.
+
+    FORMAT: ai-for-beginners, moodle-xml, gift, qti-1.2, qti-2.1, jupyterquiz.
+    """
+    from autograder.quiz import shelf
+
+    written = shelf.send(shelf.Wanted(_course(course), format, names, out, language, variants, seed))
+    click.echo(written.path)
+    for loss in written.losses:
+        click.echo(f"Not in it: {loss}", err=True)
+
+
+@quiz.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("quiz-report"), show_default=True)
+@LANGUAGE
+@GRADEBOOK
+@COURSE
+def report(name: str, out: Path, language: str, gradebook: Path | None, course: Path | None) -> None:
+    """Write the item analysis of the quiz NAME: difficulty, discrimination, who chose what. For instructors."""
+    from autograder.quiz import analysis
+
+    click.echo(f"Item analysis: {analysis.write(_course(course), name, gradebook, out, language)}")
+
+
+def _run_batch(request: Any, *, log_json: bool) -> None:
+    from autograder import comparison, reports
+    from autograder import course as courses
+    from autograder.progress import JsonLines, Screen
+    from autograder.records import Watcher
+
+    if request.assignment in courses.quizzes(request.course):
+        from autograder.quiz import grading as grader
+    else:
+        from autograder import batch as grader  # type: ignore[no-redef]
     shown = JsonLines(sys.stdout) if log_json else Screen(request.assignment)
     with shown:
-        graded = batch.grade(request, batch.Watcher(shown.started, shown.graded))
+        graded = grader.grade(request, Watcher(shown.started, shown.graded))
         moved = comparison.regraded(graded.before, graded.grades) if graded.before else None
         if moved and isinstance(shown, JsonLines):
             shown.regraded(comparison.as_json(moved))

@@ -52,6 +52,18 @@ def names(course: Path) -> list[str]:
     return sorted(folder.name for folder in folders if folder.name[0] not in "._")
 
 
+def quizzes(course: Path) -> list[str]:
+    """The quizzes of a course, sorted."""
+    folder = course / "quizzes"
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(each.name for each in found if each.name[0] not in "._" and (each / "en.md").is_file())
+
+
+def gradable(course: Path) -> list[str]:
+    """All that there are grades for: assignments, then quizzes."""
+    return [*names(course), *quizzes(course)]
+
+
 def load(course: Path, name: str) -> Assignment:
     """Read and check one assignment; raises BrokenAssignment at the first thing that is not as it should be."""
     folder = course / "solutions" / name

@@ -172,7 +172,7 @@ class LocalPool:
             tries[suspect.id] = tries.get(suspect.id, 0) + 1
             waiting.append(hand.busy.popleft())
         else:
-            yield _given_up(self.job, suspect, f"judging ended a trusted process {TRIES} times, status {status}")
+            yield given_up(self.job, suspect, f"judging ended a trusted process {TRIES} times, status {status}")
 
     def _hire(self, slot: int) -> _Hand:
         ours, theirs = socket.socketpair()
@@ -247,11 +247,11 @@ def _grade(grader: Grader, job: Job, entry: Entry) -> Grade:
     try:
         return grader.grade(entry)
     except Exception:
-        grade = _given_up(job, entry, traceback.format_exc())
+        grade = given_up(job, entry, traceback.format_exc())
         return replace(grade, seconds=round(time.monotonic() - began, 3))
 
 
-def _given_up(job: Job, entry: Entry, detail: str) -> Grade:
+def given_up(job: Job, entry: Entry, detail: str) -> Grade:
     return Grade(
         submission=entry.id,
         student=entry.student,

@@ -25,6 +25,10 @@ class BrokenAssignment(InstructorError):
     """An assignment folder that is incomplete or contradicts itself."""
 
 
+class BrokenBank(InstructorError):
+    """A quiz whose file can't be read, or whose answers could not be marked."""
+
+
 class GradebookError(OperatorError):
     """The gradebook can't be opened or written."""
 

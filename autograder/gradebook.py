@@ -5,6 +5,7 @@ The instructor's words are kept apart from attempts; `latest` applies them, and 
 """
 
 import difflib
+import fcntl
 import hashlib
 import json
 import os
@@ -156,6 +157,25 @@ class Gradebook:
             connection.close()
             raise
         return cls(path, connection)
+
+    @contextmanager
+    def claimed(self, assignment: str) -> Iterator[None]:
+        """Keep others from grading the same assignment into this file: each would do all of it.
+
+        Raises GradebookError where another has claimed it. A killed process and its forks hold no claim.
+        """
+        path = self.path.with_name(f"{self.path.name}-{assignment}.lock")
+        lock = _lock(path)
+        if lock is None:
+            raise GradebookError(
+                f"{assignment} is being graded into {self.path} by another process. Wait until that has finished and "
+                "run this again, or grade into another file with --gradebook."
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(lock)
 
     def record(self, grade: Grade, stamp: datetime, origin: Origin | None = None) -> None:
         """Keep one more attempt, and its code where it has that. It is on the disk when this returns."""
@@ -392,6 +412,32 @@ def _keep_name(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _lock(path: Path) -> int | None:
+    """A file of its own, locked; None where another has it. (Closing the gradebook would undo SQLite's own locks.)"""
+    while True:
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise GradebookError(f"{path} can't be made ({error.strerror}). Allow writing in its folder.") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _same(path, lock):
+                return lock
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        except OSError:
+            return lock  # a file system without such locks: then nobody is kept out
+        os.close(lock)  # its last owner has just removed it
+
+
+def _same(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

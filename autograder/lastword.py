@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from autograder import adjustments, batch, course, gradebook, standing
+from autograder import adjustments, course, gradebook, standing
 from autograder.errors import AutograderError, InstructorError
 from autograder.gradebook import Gradebook
+from autograder.quiz import catalog
 from autograder.records import Adjustment, Assignment, CheckResult, Grade, Status
 from autograder.reports import number
 from autograder.text import line
@@ -66,7 +67,7 @@ def adjust(place: Place, word: Word) -> Heard:
         book.adjust(said, datetime.now(UTC))
         heard = Heard(word.check, before, adjustments.apply(recorded, [*earlier, said]))
         try:
-            assignment = course.load(course.find(place.course), name)
+            assignment = catalog.load(course.find(place.course), name)
             heard = _settled(heard, assignment)
             return replace(heard, report=_rewrite(book, assignment))
         except AutograderError as error:
@@ -168,7 +169,7 @@ def _rewrite(book: Gradebook, assignment: Assignment) -> Path | None:
         return None
     grades = [grade for grade in book.latest(assignment.name) if grade.submission in roll.counts]
     counting = {submission for submission, counts in roll.counts.items() if counts}
-    batch.write(roll.folder, assignment, grades, counting)
+    catalog.write(roll.folder, assignment, grades, counting)
     return roll.folder
 
 

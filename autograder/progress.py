@@ -8,8 +8,7 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from autograder.batch import Start
-from autograder.records import Grade, Outcome
+from autograder.records import Grade, Outcome, Start
 
 
 class Screen:

@@ -1,5 +1,6 @@
 """What the rooms hand to one another: frozen data, no behaviour."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -315,3 +316,63 @@ class Adjustment:
     by: str = ""
     comment: str = ""
     digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `grade` was asked to do. workers: 0 for one per processor. gradebook: None for one in `out`.
+
+    engine: local or ray.  address: of the cluster, empty for the one that Ray finds.  gpu_share: of each supervisor.
+    """
+
+    course: Path
+    assignment: str
+    paths: tuple[Path, ...]
+    out: Path
+    gradebook: Path | None = None
+    workers: int = 0
+    device: str = "auto"
+    isolation: str = "require"
+    engine: str = "local"
+    address: str = ""
+    gpu_share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is about to be graded. known: how many grades stand as they are; partly: how many do but for some checks."""
+
+    total: int
+    known: int
+    workers: int
+    device: str
+    isolation: str
+    partly: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A class with its grades, by submission id, as adjusted by the instructor.
+
+    counting: the ids that count, one per student.  before: the grades of another version that this run replaced.
+    review: sentences on adjustments that were made of something else.
+    """
+
+    assignment: Assignment
+    grades: tuple[Grade, ...]
+    counting: frozenset[str]
+    before: tuple[Grade, ...] = ()
+    review: tuple[str, ...] = ()
+
+    @property
+    def pending(self) -> tuple[Grade, ...]:
+        """What could not be graded through a fault of ours."""
+        return tuple(grade for grade in self.grades if grade.status is Outcome.INTERNAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told as it goes on."""
+
+    started: Callable[[Start], None]
+    graded: Callable[[Grade], None]

@@ -72,7 +72,7 @@ def basis(assignment: Assignment, secret: bytes) -> Basis:
         seeds=course.SEEDS,
         torch=torch.__version__,
         python=platform.python_version(),
-        autograder=_ourselves(),
+        autograder=ourselves(),
     )
 
 
@@ -177,7 +177,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 @cache
-def _ourselves() -> str:
+def ourselves() -> str:
     """Our version, and a fingerprint of our own files as they were when this process began to grade."""
     try:
         version = metadata.version("attention-autograder")

@@ -8,14 +8,16 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder import course, gradebook, notebook, regrading
 from autograder.engines import Job, LocalPool, find_device
 from autograder.errors import InstructorError
 from autograder.gradebook import Attempt, Gradebook
-from autograder.records import Assignment, Cell, CheckResult, Entry, Grade, Isolation, Outcome, Status
+from autograder.quiz import grading
+from autograder.quiz.press import Press, press
+from autograder.records import Assignment, Basis, Cell, CheckResult, Entry, Grade, Isolation, Outcome, Status
 from autograder.reports import number
 from autograder.sandbox import isolation
 from autograder.text import line
@@ -56,8 +58,10 @@ def repeat(wanted: Wanted) -> Repetition:
         cells = book.code(attempt)
     old = attempt.grade
     root = course.find(wanted.start)
+    if name in course.quizzes(root):
+        return _of_quiz(press(root, name, attempt.recorded), attempt, cells)
     assignment, secret = course.load(root, name), course.secret(root)
-    _refuse_others(attempt, cells, assignment, secret)
+    _refuse_others(attempt, cells, assignment, regrading.basis(assignment, secret))
     level = Isolation(old.isolation)
     only = None if level is Isolation.NONE else level
     profile = isolation.choose("off" if only is None else "require", only=only, private=[assignment.folder])
@@ -77,6 +81,15 @@ def render(repetition: Repetition) -> str:
     return "\n".join([f"{which}: not identical.", *(f"  {line(each, 1000)}" for each in repetition.differences)])
 
 
+def _of_quiz(at: Press, attempt: Attempt, cells: Sequence[Cell]) -> Repetition:
+    """An answer sheet once more, as of the hour at which it was graded."""
+    _refuse_others(attempt, cells, at.assignment, grading.basis_of(at))
+    with tempfile.TemporaryDirectory(prefix="autograder-repeat-") as folder:
+        entry = replace(_entry(Path(folder), attempt, cells), people=attempt.grade.people)
+        now = grading.graded(entry, at)
+    return Repetition(attempt, now, tuple(_differences(attempt.grade, now)))
+
+
 def _chosen(attempts: Sequence[Attempt], wanted: Wanted) -> Attempt:
     if wanted.number is None:
         return attempts[-1]
@@ -89,7 +102,7 @@ def _chosen(attempts: Sequence[Attempt], wanted: Wanted) -> Attempt:
     return found
 
 
-def _refuse_others(attempt: Attempt, cells: Sequence[Cell], assignment: Assignment, secret: bytes) -> None:
+def _refuse_others(attempt: Attempt, cells: Sequence[Cell], assignment: Assignment, basis: Basis) -> None:
     old = attempt.grade
     which = f"attempt {attempt.number} at {line(old.submission)} can't be repeated"
     if old.status is Outcome.UNREADABLE:
@@ -99,7 +112,7 @@ def _refuse_others(attempt: Attempt, cells: Sequence[Cell], assignment: Assignme
             f"{which}: the record holds no code, or not on what the grade rests. It comes from a fault of ours, or "
             "from an older version of the autograder. Grade the file itself with `autograder grade`."
         )
-    changed = regrading.differences(attempt.basis, regrading.basis(assignment, secret))
+    changed = regrading.differences(attempt.basis, basis)
     if changed and old.version != assignment.version:
         changed.insert(0, f"{old.assignment} (version {old.version} then, {assignment.version} now)")
     if changed:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -17,10 +17,17 @@ COLUMNS = ("submission", "student", "assignment", "score", "max_score", "status"
 _DETAIL = 200_000
 
 
-def write(out: Path, assignment: Assignment, grades: Sequence[Grade], counting: Collection[str]) -> None:
+def write(
+    out: Path,
+    assignment: Assignment,
+    grades: Sequence[Grade],
+    counting: Collection[str],
+    told: Mapping[str, Grade] | None = None,
+) -> None:
     """Write `grades.csv`, `results/*.json` for the students and `instructor/*.json` for nobody else.
 
     counting: ids of the submissions that count, where a student handed in several.
+    told: by id, what a student is told where that is not all of her grade yet.
     """
     results, instructor = out / "results", out / "instructor"
     results.mkdir(parents=True, exist_ok=True)
@@ -29,7 +36,7 @@ def write(out: Path, assignment: Assignment, grades: Sequence[Grade], counting: 
     names = file_names(grade.submission for grade in ordered)
     for grade in ordered:
         name = f"{names[grade.submission]}.json"
-        write_whole(results / name, _json(for_student(grade)))
+        write_whole(results / name, _json(for_student((told or {}).get(grade.submission, grade))))
         everything = for_instructor(grade, assignment, grade.submission in counting)
         write_whole(instructor / name, _json(everything), mode=0o600)
     write_whole(out / "grades.csv", gradebook_csv(ordered))

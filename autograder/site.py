@@ -115,9 +115,15 @@ def render(out: Path, assignment: Assignment, grades: Sequence[Grade], counting:
     for grade in grades:
         text = page.render(assignment=assignment, grade=grade, causes=causes(assignment, grade))
         write_whole(out / "pages" / f"{names[grade.submission]}.html", text)
+    write_index(out, assignment, grades, counting)
+
+
+def write_index(out: Path, assignment: Assignment, grades: Sequence[Grade], counting: Collection[str]) -> None:
+    """Write `index.html` alone."""
+    names = file_names(grade.submission for grade in grades)
     ordered = sorted(grades, key=lambda grade: (line(grade.student).casefold(), grade.student, grade.submission))
     rows = [_row(grade, names[grade.submission], grade.submission in counting) for grade in ordered]
-    write_whole(out / "index.html", environment.get_template("class.html").render(**_class(assignment, rows)))
+    write_whole(out / "index.html", templates().get_template("class.html").render(**_class(assignment, rows)))
 
 
 def causes(assignment: Assignment, grade: Grade) -> tuple[Cause, ...]:

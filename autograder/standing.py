@@ -39,7 +39,7 @@ class Standings:
 def class_list(home: Path, given: Path | None = None) -> Roster:
     """The roster that is given, else the one beside the course's assignments, else an empty one."""
     path = given or home / "solutions" / roster.FILE
-    return roster.read(path, course.names(home)) if given or path.is_file() else Roster()
+    return roster.read(path, course.gradable(home)) if given or path.is_file() else Roster()
 
 
 def settled(assignment: Assignment, grades: Iterable[Grade], known: Roster) -> list[Grade]:

@@ -12,8 +12,9 @@ LEVELS = [
     {"errors"},
     {"records", "text"},
     {"course", "notebook", "adjustments", "policy", "pruning", "quarantine", "roster", "sandbox"},
-    {"judge", "diagnosis", "feedback", "scrutiny"},
+    {"judge", "diagnosis", "feedback", "scrutiny", "steps", "typeset", "public"},
     {"grader", "gradebook", "ledger", "engines", "regrading", "standing"},
+    {"cluster", "supervisor", "outpost"},
     {
         "archives",
         "intake",
@@ -28,7 +29,7 @@ LEVELS = [
         "progress",
         "unwalled",
     },
-    {"exports", "lastword", "comparison", "repeat", "similarity", "master", "bundle", "hosted"},
+    {"quiz", "exports", "lastword", "comparison", "repeat", "similarity", "master", "bundle", "hosted", "returned"},
     {"cli"},
 ]
 SAME_LEVEL = {
@@ -39,6 +40,9 @@ SAME_LEVEL = {
     ("engines", "grader"),
     ("engines", "ledger"),
     ("gradebook", "ledger"),
+    ("cluster", "supervisor"),
+    ("cluster", "outpost"),
+    ("supervisor", "outpost"),
     ("intake", "archives"),
     ("batch", "intake"),
     ("batch", "reports"),
@@ -48,6 +52,9 @@ SAME_LEVEL = {
     ("progress", "batch"),
     ("bundle", "master"),
     ("hosted", "exports"),
+    ("exports", "quiz"),
+    ("lastword", "quiz"),
+    ("repeat", "quiz"),
 }
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from autograder import batch, build, course
+from autograder.quiz import grading, sheet
+from autograder.records import Request, Watcher
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
@@ -30,8 +32,11 @@ SHOWN = {command: page for page in reversed(PAGES) for command in commands(page)
 def desk(tmp_path_factory):
     """A course as a clone has it, with the finished work of one student."""
     folder = tmp_path_factory.mktemp("desk")
-    for name in ("solutions", "assignments"):
+    for name in ("solutions", "assignments", "quizzes"):
         shutil.copytree(ROOT / name, folder / name)
+    sheet.make(sheet.Order(folder, "a1_before", folder / "answers", ("ada", "alan")))
+    answers = Request(folder, "a1_before", (folder / "answers",), folder / "quiz-report")
+    grading.grade(answers, Watcher(lambda _: None, lambda _: None))
     assignment = course.load(ROOT, course.names(ROOT)[0])
     notebook = build.filled(assignment, course.source(assignment))
     for place in (folder, folder / "submissions" / "ada", folder / "work"):
@@ -67,6 +72,7 @@ def test_every_command_runs(desk, command):
         env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
+        input="\n" * 9 + "n\n",  # nine questions left for later, and not handed in
         timeout=600,
     )
     assert run.returncode == 0, f"{command}\n{run.stdout}\n{run.stderr}"
