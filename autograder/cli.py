@@ -415,7 +415,8 @@ def sheets(
     from autograder.quiz import sheet
 
     written = sheet.make(sheet.Order(_course(course), name, out, students, roster, attempt, language))
-    click.echo(f"{len(written)} answer sheets in {out}. Graded by: autograder grade {name} FOLDER --out report/")
+    sheets = "1 answer sheet" if len(written) == 1 else f"{len(written)} answer sheets"
+    click.echo(f"{sheets} in {out}. Graded by: autograder grade {name} FOLDER --out report/")
 
 
 @quiz.command()

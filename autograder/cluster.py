@@ -313,11 +313,11 @@ class RayPool:
         """Give it more before it has nothing left. What was lost twice goes by itself: it may be the reason."""
         shard = self.cluster.wanted.shard
         station.alone = station.alone and station.count > 0
-        while not station.alone and station.count < max(shard // 2, AHEAD * station.place.workers):
-            queue = self._again or self._fresh
-            if not queue:
-                break
+        while not station.alone and (queue := self._again or self._fresh):
             fair = -(-len(queue) // (2 * len(self.cluster.stations)))
+            plenty = max(shard // 2, AHEAD * station.place.workers)
+            if station.count >= max(min(plenty, fair), 2 * station.place.workers):
+                break
             size = 0
             for _ in range(min(shard, fair)):
                 size += self._send(station, queue.popleft())

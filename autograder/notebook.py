@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from autograder import pruning
 from autograder.errors import UnreadableSubmission
@@ -61,11 +61,16 @@ def _notebook(entry: Entry) -> list[tuple[str, bool]]:
     with _opened(entry) as file:
         small = os.fstat(file.fileno()).st_size <= SMALL
         pruned = pruning.prune(_whole(file)) if small else apart("pruning:prune_file", file)
+    return [(source, False) for source in sources(pruned)]
+
+
+def sources(pruned: dict[str, Any]) -> list[str]:
+    """The code cells of what `pruning` has left of a notebook, of whatever format."""
     if pruned["nbformat"] != 4:
         from nbformat import convert, versions  # takes up to a second, and format 4 is what people have
 
         pruned = convert(versions[pruned["nbformat"]].to_notebook_json(pruned), 4)
-    return [(cell["source"], False) for cell in pruned["cells"]]
+    return [cell["source"] for cell in pruned["cells"]]
 
 
 def _module(entry: Entry) -> list[tuple[str, bool]]:

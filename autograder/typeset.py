@@ -26,6 +26,7 @@ from xml.etree import ElementTree
 from autograder.errors import OperatorError
 from autograder.text import visible
 
+START_SECONDS = 120
 SECONDS = 30.0
 MEMORY = 2 * 2**30
 TEXT_CAP = 20_000
@@ -120,9 +121,20 @@ class Typesetter:
 
     def _begun(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-I", "-c", START, str(Path(__file__).parents[1])]
-        return subprocess.Popen(
+        child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
         )
+        timer = threading.Timer(START_SECONDS, child.kill)
+        timer.start()
+        ready = child.stdout.readline() if child.stdout else b""
+        timer.cancel()
+        if not ready:
+            child.kill()
+            child.communicate()
+            raise OperatorError(
+                "the process that typesets notebooks does not start. Does `import nbconvert, nh3` work?"
+            )
+        return child
 
     def _end(self) -> None:
         child, self._child = self._child, None
@@ -137,6 +149,9 @@ def serve() -> None:
         _, hard = resource.getrlimit(kind)
         resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
     warnings.simplefilter("ignore")
+    _Press()  # its libraries take seconds to import, which are no notebook's
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     while header := sys.stdin.buffer.readline():
         try:
             reply: Any = [

@@ -16,6 +16,7 @@ from autograder.errors import BrokenAssignment
 
 REPOSITORY = Path(__file__).parents[1]
 REAL = course.names(REPOSITORY) if (REPOSITORY / "solutions").is_dir() else []
+DEAR = ("a2_seq2seq", "a6_masked_lm", "a7_fine_tuning")  # they train
 
 
 @pytest.fixture
@@ -249,7 +250,9 @@ def test_every_assignment_is_built_as_it_is_committed(name):
     assert build.check(REPOSITORY, files) == []
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in DEAR else name for name in REAL]
+)
 def test_every_stub_loads_and_its_public_tests_find_it(name, tmp_path):
     build.write(tmp_path, build.build(course.load(REPOSITORY, name)))
     assert " failed" in pytest_in(tmp_path / "assignments" / name)
@@ -257,7 +260,9 @@ def test_every_stub_loads_and_its_public_tests_find_it(name, tmp_path):
     assert "failed" not in pytest_in(tmp_path / "assignments" / name)
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in DEAR else name for name in REAL]
+)
 def test_every_unfinished_notebook_runs_to_its_end(name):
     printed = "".join(execute(notebook(REPOSITORY, name)))
     assert "✓" not in printed and "✗" not in printed and "not yet written" in printed

@@ -349,6 +349,32 @@ def _files(out):
         return found, [row | {"seconds": 0} for row in csv.DictReader(file)]
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_driver_that_is_stopped_leaves_nothing_and_goes_on(nodes, quick_course, tmp_path, how):
+    classroom.hand_in(tmp_path / "class", SLOW)
+    options = ["--out", str(tmp_path / "out"), "--course", str(quick_course), "--workers", "1", "--isolation", "best"]
+    command = [sys.executable, "-m", "autograder.cli", "grade", "toy", str(tmp_path / "class"), *options]
+    command += ["--engine", "ray", "--address", nodes.address, "--log-json"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    events = []
+    for line in running.stdout:
+        events.append(json.loads(line)["event"])
+        if events.count("graded") == 2:
+            break
+    running.send_signal(how)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == (130 if how == signal.SIGINT else -9), said
+    assert how == signal.SIGKILL or "the same command goes on from here" in said
+    assert nodes.left() == []
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    with Gradebook.open(tmp_path / "out" / "gradebook.sqlite") as book:
+        found = Counter(each.grade.student for each in book.attempts("toy"))
+    assert found == Counter(list(SLOW))
+    known = json.loads(done.stdout.splitlines()[0])["known"]
+    assert 2 <= known < len(SLOW) and nodes.left() == []
+
+
 def test_a_node_that_is_killed_costs_nobody_anything(nodes, wanted, quick_course, tmp_path):
     third = nodes.join(num_cpus=1)
     entries = classroom.hand_in(tmp_path, SLOW)
@@ -368,19 +394,21 @@ def test_a_supervisor_and_an_actor_that_are_killed_are_replaced(nodes, wanted, q
         if number == 1:
             supervisors[0].kill()
         if number == 4:
-            psutil.Process(_outposts()[0]).kill()
+            _of_ray(nodes, "ray::Outpost")[0].kill()
 
     grades, incidents = grade(nodes, replace(wanted, shard=4), quick_course, classroom.hand_in(tmp_path, SLOW), disturb)
     check_all_full(grades, SLOW)
     assert 1 <= len(incidents) <= 2 and all("was done again" in each for each in incidents)
 
 
-def _outposts():
-    """The processes of Ray that hold our actors."""
+def _of_ray(nodes, *names):
+    """The processes of this cluster, and of no other on this machine, whose command has one of the names."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if "ray::Outpost" in " ".join(process.info["cmdline"] or ()):
-            found.append(process.pid)
+        with suppress(psutil.Error):
+            command = " ".join(process.info["cmdline"] or ())
+            if any(name in command for name in names) and process.environ().get("TMPDIR") == str(nodes.folder):
+                found.append(process)
     return found
 
 
@@ -475,35 +503,6 @@ def test_gpus_are_taken_in_shares_and_must_work(nodes, wanted, quick_course, tmp
         nodes.lose(joined)
 
 
-# how it ends
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_driver_that_is_stopped_leaves_nothing_and_goes_on(nodes, quick_course, tmp_path, how):
-    classroom.hand_in(tmp_path / "class", SLOW)
-    options = ["--out", str(tmp_path / "out"), "--course", str(quick_course), "--workers", "1", "--isolation", "best"]
-    command = [sys.executable, "-m", "autograder.cli", "grade", "toy", str(tmp_path / "class"), *options]
-    command += ["--engine", "ray", "--address", nodes.address, "--log-json"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    events = []
-    for line in running.stdout:
-        events.append(json.loads(line)["event"])
-        if events.count("graded") == 2:
-            break
-    running.send_signal(how)
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == (130 if how == signal.SIGINT else -9), said
-    assert how == signal.SIGKILL or "the same command goes on from here" in said
-    assert nodes.left() == []
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    with Gradebook.open(tmp_path / "out" / "gradebook.sqlite") as book:
-        found = Counter(each.grade.student for each in book.attempts("toy"))
-    assert found == Counter(list(SLOW))
-    known = json.loads(done.stdout.splitlines()[0])["known"]
-    assert 2 <= known < len(SLOW) and nodes.left() == []
-
-
 def test_what_a_killed_supervisor_left_is_swept_away(nodes, wanted, quick_course, tmp_path):
     left, young = nodes.folder / "autograder-node-old", nodes.folder / "autograder-node-new"
     (left / "course").mkdir(parents=True)
@@ -548,8 +547,8 @@ def test_a_submission_reaches_nothing_of_the_engine(nodes, wanted, quick_course,
 def _target(nodes):
     """What there is of the engine on this machine."""
     session = Path(nodes.ray.head_node.get_session_dir_path())
-    rays = [psutil.Process(pid) for pid in _outposts()]
-    rays += [each for each in psutil.process_iter(["name"]) if each.info["name"] in ("raylet", "gcs_server")]
+    lasting = _of_ray(nodes, "raylet/raylet", "gcs/gcs_server")
+    rays = [*_of_ray(nodes, "ray::Outpost"), *lasting]
     listening = [
         (each.laddr.ip, each.laddr.port)
         for process in rays
@@ -574,5 +573,5 @@ def _target(nodes):
         ][:6],
         "folders": [str(each) for each in (session, nodes.folder, private, "/dev/shm", "/tmp")],
         "processes": [each.pid for each in (*rays, *own)][:8],
-        "lasting": [each.pid for each in rays if each.name() in ("raylet", "gcs_server")],
+        "lasting": [each.pid for each in lasting],
     }

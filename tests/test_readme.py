@@ -61,7 +61,10 @@ def desk(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", sorted(command for command in SHOWN if not command.startswith(SETTING_UP)))
+RUN = sorted(command for command in SHOWN if not command.startswith(SETTING_UP))
+
+
+@pytest.mark.parametrize("command", [pytest.param(c, marks=pytest.mark.slow) if " verify " in c else c for c in RUN])
 def test_every_command_runs(desk, command):
     if "--dist" in command:
         pytest.importorskip("otter")

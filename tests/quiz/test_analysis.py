@@ -17,6 +17,7 @@ from autograder.records import Request, Watcher
 def root(tmp_path_factory):
     """A course in which sixty have been graded."""
     root = quizroom.course(tmp_path_factory.mktemp("analysis") / "course")
+    (root / "solutions" / ".secret").write_text("5e" * 32)
     (root / "solutions" / "toy").mkdir()
     (root / "solutions" / "toy" / "assignment.toml").write_text(quizroom.TOML)
     quizroom.class_of(root, root / "class", 60)
