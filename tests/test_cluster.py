@@ -327,6 +327,7 @@ def test_the_same_grades_as_on_this_machine_alone(nodes, wanted, quick_course, e
     assert found.incidents == [] and nodes.left() == []
 
 
+@pytest.mark.slow
 def test_the_same_files_and_a_gradebook_that_goes_on(nodes, quick_course, tmp_path):
     works = {name: work for name, work in WORKS.items() if isinstance(work, str)}
     classroom.hand_in(tmp_path / "class", works)
@@ -349,6 +350,7 @@ def _files(out):
         return found, [row | {"seconds": 0} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_driver_that_is_stopped_leaves_nothing_and_goes_on(nodes, quick_course, tmp_path, how):
     classroom.hand_in(tmp_path / "class", SLOW)
@@ -388,6 +390,7 @@ def test_a_node_that_is_killed_costs_nobody_anything(nodes, wanted, quick_course
     assert len(incidents) == 1 and third.node_id[:8] in incidents[0] and "was done again" in incidents[0]
 
 
+@pytest.mark.slow
 def test_a_supervisor_and_an_actor_that_are_killed_are_replaced(nodes, wanted, quick_course, tmp_path):
     def disturb(number):
         supervisors = [each for each in nodes.processes() if "autograder.supervisor" in " ".join(each.cmdline())]
@@ -412,6 +415,7 @@ def _of_ray(nodes, *names):
     return found
 
 
+@pytest.mark.slow
 def test_what_ends_supervisors_again_and_again_is_our_fault(nodes, wanted, tmp_path):
     root = classroom.quick(tmp_path)
     student = "student.scale(torch.randn(4, device=device), 3.0)"
@@ -425,6 +429,7 @@ def test_what_ends_supervisors_again_and_again_is_our_fault(nodes, wanted, tmp_p
     assert [found[name].score for name in "abcd"] == [10] * 4
 
 
+@pytest.mark.slow
 def test_tests_that_cant_be_collected_are_the_instructors_to_mend(nodes, wanted, tmp_path):
     root = classroom.quick(tmp_path)
     classroom.toycourse.edit(root, "test_hidden.py", "import pytest\n", "import pytest\nimport no_such_module\n")
@@ -437,6 +442,7 @@ def test_tests_that_cant_be_collected_are_the_instructors_to_mend(nodes, wanted,
 # who may take part
 
 
+@pytest.mark.slow
 def test_a_node_with_other_versions_is_refused(nodes, wanted, tmp_path):
     package = Path(cluster.__file__).parent
     other, none = tmp_path / "other", tmp_path / "none"
@@ -466,6 +472,7 @@ def _with(folder):
     return {"PYTHONPATH": str(folder)}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("bwrap"), reason="needs two kinds of isolation")
 def test_all_nodes_use_what_the_weakest_has_and_who_cant_is_refused(nodes, wanted, quick_course, tmp_path):
     (tmp_path / "bin").mkdir()
@@ -483,6 +490,7 @@ def test_all_nodes_use_what_the_weakest_has_and_who_cant_is_refused(nodes, wante
         nodes.lose(weak)
 
 
+@pytest.mark.slow
 def test_gpus_are_taken_in_shares_and_must_work(nodes, wanted, quick_course, tmp_path):
     import torch
 
@@ -503,6 +511,7 @@ def test_gpus_are_taken_in_shares_and_must_work(nodes, wanted, quick_course, tmp
         nodes.lose(joined)
 
 
+@pytest.mark.slow
 def test_what_a_killed_supervisor_left_is_swept_away(nodes, wanted, quick_course, tmp_path):
     left, young = nodes.folder / "autograder-node-old", nodes.folder / "autograder-node-new"
     (left / "course").mkdir(parents=True)

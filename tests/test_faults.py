@@ -147,6 +147,7 @@ def test_an_output_folder_that_can_only_be_read(desk, tmp_path):
         desk.check_goes_on(sum(desk.attempts().values()))
 
 
+@pytest.mark.slow
 def test_a_gradebook_that_is_locked(desk):
     assert desk.run()[0] == 0
     (desk.folder / "class" / "student0.py").write_text(solution(after="another"))
@@ -193,6 +194,7 @@ def test_a_grader_that_was_killed_has_no_claim(quick_course, tmp_path):
     desk.check_goes_on(sum(desk.attempts().values()))
 
 
+@pytest.mark.slow
 def test_files_that_change_and_vanish_while_they_are_graded(quick_course, tmp_path):
     desk = Desk(quick_course, tmp_path, SLOW)
     running = desk.start()
