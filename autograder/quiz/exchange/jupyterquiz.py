@@ -99,7 +99,10 @@ def _answer(item: Item, each: Choice, language: str) -> dict[str, Any]:
         middle, width = forms.value(each), forms.around(each)
         if not width:
             return {"type": "value", "value": _whole(middle), "correct": each.right}
-        return {"type": "range", "range": [_tidy(middle - width), _tidy(middle + width)], "correct": each.right}
+        ends = [_tidy(middle - width), _tidy(middle + width)]
+        # a small value between far ends is lost in their rounding; other programs leave what they do not know alone
+        kept = {} if math.isclose(_middle(ends), middle, rel_tol=1e-12) else {"middle": middle}
+        return {"type": "range", "range": ends, "correct": each.right, **kept}
     if item.kind is Kind.SHORT:
         return {"answer": each.text, "correct": each.right, "match_case": False}
     return {"answer": _shown(each.text, language), "correct": each.right}
@@ -116,6 +119,10 @@ def _safe(whole: str) -> str:
 
 def _whole(number: float) -> float | int:
     return int(number) if number == int(number) and abs(number) < 2**53 else number
+
+
+def _middle(ends: list[float]) -> float:
+    return _tidy(math.fsum(ends) / 2)
 
 
 def _tidy(number: float) -> float:
@@ -158,6 +165,10 @@ def _choice(kind: Kind, answer: limits.Reader, why: str) -> Choice:
         ends = [each.number() for each in answer.get("range").list()]
         if len(ends) != 2 or not ends[0] <= ends[1]:
             raise answer.get("range").wrong("a lower and an upper end")
-        middle, width = _tidy(math.fsum(ends) / 2), _tidy((ends[1] - ends[0]) / 2)
+        kept = answer.get("middle")
+        middle = _middle(ends) if kept.value is None else kept.number()
+        if not ends[0] <= middle <= ends[1]:
+            raise kept.wrong("a number between the two ends")
+        width = _tidy((ends[1] - ends[0]) / 2)
         return forms.choice(forms.numeral(middle), correct.value, why, tolerance=width)
     return forms.choice(forms.numeral(answer.get("value").number()), correct.value, why)
