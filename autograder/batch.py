@@ -91,7 +91,7 @@ def grade(request: Request, watcher: Watcher) -> Graded:
     """
     assignment = course.load(request.course, request.assignment)
     known = standing.class_list(request.course)
-    _make_folder(request.out)
+    reports.make_folder(request.out)
     with (
         _engine(request, assignment) as engine,
         tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch,
@@ -237,14 +237,3 @@ def _digest(entry: Entry) -> str:
         return notebook.extract(entry).digest
     except UnreadableSubmission:
         return "unreadable"
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise OperatorError(
-            f"nothing can be written to {out} ({error.strerror}). Give a folder that can be written with --out."
-        ) from error

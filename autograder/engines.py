@@ -105,14 +105,7 @@ class LocalPool:
             self._hand_out(waiting)
             connections = {hand.connection: hand for hand in self.hands}
             for ready in select.select(list(connections), [], [])[0]:
-                hand = connections[ready]
-                for grade in self._collect(hand, waiting, tries):
-                    entry = hand.busy.popleft()
-                    tries[entry.id] = tries.get(entry.id, 0) + 1
-                    if grade.status is Outcome.INTERNAL and tries[entry.id] < TRIES:
-                        waiting.append(entry)
-                    else:
-                        yield grade
+                yield from self._settled(connections[ready], waiting, tries)
 
     def close(self) -> None:
         """End judges, zygote and workers."""
@@ -123,6 +116,17 @@ class LocalPool:
             _await_end(hand.process, 0.0 if hand.busy else deadline - time.monotonic())
         self.hands.clear()
         self.zygote.close()
+
+    def _settled(self, hand: _Hand, waiting: deque[Entry], tries: dict[str, int]) -> Iterator[Grade]:
+        """The grades that a judge has ready; what failed through a fault of ours waits once more instead."""
+        for grade in self._collect(hand, waiting, tries):
+            entry = hand.busy.popleft()
+            tries[entry.id] = tries.get(entry.id, 0) + 1
+            if grade.status is Outcome.INTERNAL and tries[entry.id] < TRIES:
+                waiting.append(entry)
+            else:
+                tries.pop(entry.id, None)
+                yield grade
 
     def _hand_out(self, waiting: deque[Entry]) -> None:
         for _ in range(AHEAD):

@@ -3,18 +3,32 @@
 import csv
 import io
 import json
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
+from autograder.errors import OperatorError
 from autograder.records import Assignment, CheckResult, Grade, Outcome
 from autograder.text import cell, file_names, line, visible, write_whole
 
 COLUMNS = ("submission", "student", "assignment", "score", "max_score", "status", "isolation", "device", "seconds")
 
 _DETAIL = 200_000
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder that reports go to, and see that it can be written. Raises OperatorError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise OperatorError(
+            f"nothing can be written to {out} ({error.strerror}). Give a folder that can be written with --out."
+        ) from error
 
 
 def write(

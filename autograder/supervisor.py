@@ -25,10 +25,10 @@ from typing import Any
 import torch
 
 from autograder import course, ledger, regrading
-from autograder.engines import TRIES, Job, LocalPool, find_device
+from autograder.engines import Job, LocalPool, find_device
 from autograder.errors import AutograderError, BrokenAssignment
 from autograder.outpost import PREFIX, sweep
-from autograder.records import Entry, Grade, Isolation, Outcome
+from autograder.records import Entry, Grade, Isolation
 from autograder.sandbox import isolation, limits
 
 CHUNK = 1 << 20
@@ -118,16 +118,8 @@ class FedPool(LocalPool):
             for ready in select.select([channel.incoming, *hands], [], [])[0]:
                 if ready == channel.incoming:
                     channel.listen()
-                    continue
-                hand = hands[ready]
-                for grade in self._collect(hand, waiting, tries):
-                    done = hand.busy.popleft()
-                    tries[done.id] = tries.get(done.id, 0) + 1
-                    if grade.status is Outcome.INTERNAL and tries[done.id] < TRIES:
-                        waiting.append(done)
-                    else:
-                        tries.pop(done.id, None)
-                        yield grade
+                else:
+                    yield from self._settled(hands[ready], waiting, tries)
 
 
 def main() -> None:

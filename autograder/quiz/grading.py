@@ -64,7 +64,7 @@ def grade(request: Request, watcher: Watcher) -> Graded:
     """
     at = press(request.course, request.assignment)
     known = at.known
-    _make_folder(request.out)
+    reports.make_folder(request.out)
     with (
         tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch,
         Gradebook.open(request.gradebook or request.out / gradebook.FILE) as book,
@@ -87,8 +87,9 @@ def grade(request: Request, watcher: Watcher) -> Graded:
         said = book.adjustments(at.quiz.name)
     grades = [adjustments.apply(replace(each, cells=()), said.get(each.submission, ())) for each in fresh]
     grades = standing.settled(at.assignment, sorted(grades, key=lambda each: each.submission), known)
+    newly = {each.submission for each in new}
     for each in grades:
-        if each.submission in {one.submission for one in new}:
+        if each.submission in newly:
             watcher.graded(each)
     before = [
         last[each.submission].grade
@@ -383,17 +384,6 @@ def _in_metadata(entry: Entry) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     return [found] if isinstance(found, str) else []
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise OperatorError(
-            f"nothing can be written to {out} ({error.strerror}). Give a folder that can be written with --out."
-        ) from error
 
 
 def _ourselves() -> str:

@@ -32,12 +32,7 @@ _ANY_FEEDBACK = "general_fb"
 
 def write(drafts: Sequence[Draft]) -> Export:
     files: dict[str, str] = {}
-    manifest = Element("manifest", identifier="quizzes", xmlns=_CP)
-    metadata = SubElement(manifest, "metadata")
-    SubElement(metadata, "schema").text = "IMS Content"
-    SubElement(metadata, "schemaversion").text = "1.1.3"
-    SubElement(manifest, "organizations")
-    resources = SubElement(manifest, "resources")
+    manifest, resources = package(_CP, "IMS Content", "1.1.3")
     for draft in drafts:
         name = identifier(f"{draft.quiz.name}_{draft.quiz.language}")
         files[f"{name}/{name}.xml"] = text_of(_assessment(draft, name))
@@ -55,6 +50,16 @@ def write(drafts: Sequence[Draft]) -> Export:
     if Kind.ORDERING in kinds:
         notes.append("Canvas' classic quizzes leave ordering questions out")
     return Export(limits.zipped({"imsmanifest.xml": text_of(manifest), **files}), {}, tuple(notes))
+
+
+def package(namespace: str, schema: str, version: str) -> tuple[Element, Element]:
+    """The manifest of a package that has no resources yet, and the place for them."""
+    manifest = Element("manifest", identifier="quizzes", xmlns=namespace)
+    metadata = SubElement(manifest, "metadata")
+    SubElement(metadata, "schema").text = schema
+    SubElement(metadata, "schemaversion").text = version
+    SubElement(manifest, "organizations")
+    return manifest, SubElement(manifest, "resources")
 
 
 def read(data: bytes, name: str, language: str) -> Found:

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from autograder.quiz.exchange import forms, limits, markup
 from autograder.quiz.exchange.forms import Draft, Export, Found
-from autograder.quiz.exchange.qti12 import called, children, finite, first, identifier, local, text_of
+from autograder.quiz.exchange.qti12 import called, children, finite, first, identifier, local, package, text_of
 from autograder.quiz.records import Choice, Item, Kind, Quiz
 
 _QTI = "http://www.imsglobal.org/xsd/imsqti_v2p1"
@@ -29,12 +29,7 @@ _KEPT = frozenset({"class", "href", "src", "alt", "start", "colspan", "rowspan"}
 
 def write(drafts: Sequence[Draft]) -> Export:
     files: dict[str, str] = {}
-    manifest = Element("manifest", identifier="quizzes", xmlns=_CP)
-    metadata = SubElement(manifest, "metadata")
-    SubElement(metadata, "schema").text = "QTIv2.1 Package"
-    SubElement(metadata, "schemaversion").text = "1.0.0"
-    SubElement(manifest, "organizations")
-    resources = SubElement(manifest, "resources")
+    manifest, resources = package(_CP, "QTIv2.1 Package", "1.0.0")
     for draft in drafts:
         folder = identifier(f"{draft.quiz.name}_{draft.quiz.language}")
         test = SubElement(
