@@ -13,6 +13,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from types import MappingProxyType, ModuleType
 from typing import Any
@@ -27,6 +28,17 @@ from autograder.sandbox.wire import Handle
 
 TOLERANCES = {torch.float64: 1e-7, torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
 MAX_PAIRS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """Mistakes of which each explains all of some lost checks by itself. Empty if there is none."""
+
+    checks: frozenset[str] = frozenset()
+    mistakes: tuple[Mistake, ...] = ()
+
+
+NOTHING = Recognition()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +57,42 @@ class Diagnostician:
         self.reference = reference
         self._modules: dict[tuple[str, ...], ModuleType | None] = {}
 
+    def recognise(
+        self, recorded: Mapping[str, Sequence[Exchange]], lendable: AbstractSet[str] = frozenset()
+    ) -> Recognition:
+        """The known mistakes that answer all of it as the student did, and the checks they are known to lose.
+
+        lendable: the checks that may be lost only for what comes before them, so that a mistake need not lose them.
+        """
+        if not recorded or not all(self._first_difference(exchanges) for exchanges in recorded.values()):
+            return NOTHING
+        mistakes = self._that_explain(recorded, lendable=lendable)
+        checks = frozenset(recorded).intersection(*(mistake.fails for mistake in mistakes))
+        return Recognition(checks, tuple(mistakes)) if mistakes and checks else NOTHING
+
     def explain(
         self,
         recorded: Mapping[str, Sequence[Exchange]],
         lost: Sequence[str],
         suspected: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        recognised: Recognition = NOTHING,
     ) -> dict[str, Explanation]:
         """For each failed check, what explains it, if anything does.
 
-        recorded: the exchanges of each failed check, alone in a fresh worker.
+        recorded: the exchanges of each failed check.
         lost: the names of all checks that were lost, recorded or not.
         suspected: the ids of mistakes that a check's own statistics point to; where replay finds nothing, they count.
+        recognised: what `recognise` found for some or all of what is recorded.
         """
-        differing = {name: exchanges for name, exchanges in recorded.items() if self._first_difference(exchanges)}
-        found = self._by_one(differing, lost) or self._by_several(differing, lost)
+        differing = {
+            name: exchanges
+            for name, exchanges in recorded.items()
+            if name in recognised.checks or self._first_difference(exchanges)
+        }
+        others = {name: exchanges for name, exchanges in differing.items() if name not in recognised.checks}
+        known = recognised.mistakes if recognised.checks <= differing.keys() else ()
+        mistakes = self._that_explain(others, among=known) if known else self._that_explain(differing)
+        found = _cover(dict.fromkeys(differing, mistakes), lost) or self._by_several(differing, lost)
         for name in lost:
             if name not in found:
                 told = _told([mistake for mistake in self.assignment.mistakes if mistake.id in suspected.get(name, ())])
@@ -72,12 +106,19 @@ class Diagnostician:
                     found[name] = Explanation(None, says)
         return found
 
-    def _by_one(self, differing: Mapping[str, Sequence[Exchange]], lost: Sequence[str]) -> dict[str, Explanation]:
-        """What `_by_several` finds if one mistake explains everything, for far fewer replays."""
-        left = [mistake for mistake in self.assignment.mistakes if differing.keys() <= set(mistake.fails)]
+    def _that_explain(
+        self,
+        differing: Mapping[str, Sequence[Exchange]],
+        *,
+        among: Sequence[Mistake] = (),
+        lendable: AbstractSet[str] = frozenset(),
+    ) -> Sequence[Mistake]:
+        """The mistakes that explain everything. `_by_several` would find one too, by far more replays."""
+        needed = differing.keys() - lendable
+        left = [mistake for mistake in among or self.assignment.mistakes if needed <= set(mistake.fails)]
         for name in sorted(differing, key=lambda name: len(differing[name])):
             left = [m for m in left if self._explains(m, differing[name]) and self._ends_alike(m, differing[name])]
-        return _cover(dict.fromkeys(differing, left), lost)
+        return left
 
     def _by_several(self, differing: Mapping[str, Sequence[Exchange]], lost: Sequence[str]) -> dict[str, Explanation]:
         candidates = {name: self._candidates(name, exchanges) for name, exchanges in differing.items()}
@@ -182,7 +223,7 @@ def _agrees(module: ModuleType, exchanges: Sequence[Exchange]) -> bool:
     return all(_equal(exchange.answer, answer) for exchange, answer in zip(exchanges, answers, strict=True))
 
 
-def _cover(candidates: Mapping[str, list[Mistake]], lost: Sequence[str]) -> dict[str, Explanation]:
+def _cover(candidates: Mapping[str, Sequence[Mistake]], lost: Sequence[str]) -> dict[str, Explanation]:
     """Name as few mistakes as explain all that can be explained."""
     found: dict[str, Explanation] = {}
     left = {name: known for name, known in candidates.items() if known}

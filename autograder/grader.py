@@ -1,5 +1,6 @@
 """One submission, one grade: runs its cells, has every check judged, and takes no point on one verdict alone."""
 
+import contextlib
 import itertools
 import time
 import traceback
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from autograder import course, feedback, notebook, scrutiny
-from autograder.diagnosis import Diagnostician, Explanation
+from autograder.diagnosis import NOTHING, Diagnostician, Explanation, Recognition
 from autograder.errors import BrokenAssignment, UnreadableSubmission
 from autograder.judge import Bench, Finding, Judge
 from autograder.records import (
@@ -98,7 +99,7 @@ class Grader:
         for last in (False, True):
             if self._zygote is None:
                 self._zygote = self._start()
-            sitting = Sitting(setting, self.judge, self._zygote, submission)
+            sitting = Sitting(setting, self.judge, self._zygote, submission, self.diagnostician)
             try:
                 sitting.judge_all()
                 sitting.hold_to_the_rules()
@@ -141,7 +142,10 @@ class Grader:
     def _explain(self, sitting: "Sitting", lost: Sequence[str]) -> tuple[dict[str, Explanation], str]:
         """What the diagnosis found. It looks at a stranger's answers: if it fails over them, nothing else does."""
         try:
-            return self.diagnostician.explain(sitting.recorded, lost, sitting.suspected) if lost else {}, ""
+            written = [name for name in lost if not _is_unwritten(sitting.findings[name])]
+            if not written:
+                return {}, ""
+            return self.diagnostician.explain(sitting.recorded, written, sitting.suspected, sitting.recognised), ""
         except Exception:
             return {}, f"\nThe diagnosis failed:\n{traceback.format_exc()}"
 
@@ -188,9 +192,11 @@ class Sitting:
     judge: Judge
     zygote: Zygote
     submission: Submission
+    diagnostician: Diagnostician
     findings: dict[str, Finding] = field(default_factory=dict)
     recorded: dict[str, list[Exchange]] = field(default_factory=dict)
     suspected: dict[str, list[str]] = field(default_factory=dict)
+    recognised: Recognition = NOTHING
     used: Usage = field(default_factory=lambda: Usage(0.0, 0))
     _worker: Worker | None = None
     _kinds: dict[str, str] = field(default_factory=dict)
@@ -211,6 +217,7 @@ class Sitting:
     def judge_all(self) -> None:
         """Every check once, those that want a worker of their own last; the lost ones again, and that verdict counts.
 
+        Again means alone, unless all of them show a known mistake when they are judged together, the last one first.
         Where an earlier check was lost too, the steps it builds on are lent, and what it is then worth counts.
         Patience halves with each timeout in a row, down to a second: one endless loop leaves time for what follows.
         """
@@ -221,11 +228,58 @@ class Sitting:
             self._patience = self._patience / 2 if self.findings[check.name].status is Status.TIMED_OUT else 1.0
             if self.findings[check.name].status in FATAL or check.alone:
                 self.close()
+        sure = set() if self.setting.every_alone else self._recognise()
         for check in self.checks:
-            if self.findings[check.name].status not in (Status.PASSED, Status.TIMED_OUT):
-                self.findings[check.name] = self._judge_again(check)
+            if check.name in sure:
+                continue
             if self._may_be_lent(check):
                 self._judge_with_lent_steps(check)
+            elif self.findings[check.name].status not in (Status.PASSED, Status.TIMED_OUT):
+                self.findings[check.name] = self._judge_again(check)
+
+    def _recognise(self) -> set[str]:
+        """The lost checks that need not be judged alone: they show what is not written yet, or a known mistake.
+
+        They are judged together in a fresh worker, with fresh inputs and in the opposite order, so that what one does
+        to another is noticed. A mistake is known if its code, in this process, gives the very same answers. A training
+        check is not judged again where the mistake is known to lose it.
+        """
+        self.close()
+        again: dict[str, Finding] = {}
+        heard: dict[str, list[Exchange]] = {}
+        lendable = {check.name for check in self.checks if self._may_be_lent(check)}
+        for draw in [Draw(check, 1) for check in reversed(self.checks) if self._may_be_recognised(check)]:
+            exchanges: list[Exchange] = []
+            finding = again[draw.check.name] = self._judge(draw, exchanges, copying=False)
+            if _is_unwritten(finding):
+                continue
+            if finding.status in (Status.FAILED, Status.RAISED) and exchanges:
+                heard[draw.check.name] = exchanges
+            else:
+                break  # not all will be recognised
+        else:
+            with contextlib.suppress(Exception):  # it looks at a stranger's answers: then all is judged again
+                self.recognised = self.diagnostician.recognise(heard, lendable)
+        self.close()
+        unwritten = {name for name, finding in again.items() if _is_unwritten(finding)}
+        wanted = self.recognised.checks | (unwritten - lendable)
+        draws = [Draw(check, 1) for check in self.checks if check.name in wanted]
+        sure = {draw.check.name for draw in draws if self._rehearse(draw).status is Status.PASSED}
+        self.findings |= {name: again[name] for name in sure}
+        self.recorded |= {name: heard[name] for name in sure - unwritten}
+        if not self.recognised.checks <= sure:
+            self.recognised = NOTHING
+        return sure | self._lost_with_it()
+
+    def _may_be_recognised(self, check: Check) -> bool:
+        lost = self.findings[check.name].status in (Status.FAILED, Status.RAISED)
+        return lost and not check.training and not check.alone
+
+    def _lost_with_it(self) -> set[str]:
+        """The training checks that were lost and that every recognised mistake is known to lose."""
+        lost = {check.name for check in self.checks if check.training} if self.recognised.mistakes else set()
+        lost = {name for name in lost if self.findings[name].status is Status.FAILED}
+        return lost.intersection(*(mistake.fails for mistake in self.recognised.mistakes))
 
     def hold_to_the_rules(self) -> None:
         """A check that was passed by a call that is not allowed, whoever undid the worker's refusal, is refused.
@@ -241,7 +295,8 @@ class Sitting:
             return
         self.close()
         cells = scrutiny.without(self.submission.cells, sure)
-        bare = Sitting(self.setting, self.judge, self.zygote, replace(self.submission, cells=cells))
+        submission = replace(self.submission, cells=cells)
+        bare = Sitting(self.setting, self.judge, self.zygote, submission, self.diagnostician)
         try:
             for draw in [Draw(check, lent=check.name in self._passed_with_lent) for check in passed]:
                 check, lost = draw.check, bare.lost_twice(draw)
@@ -269,15 +324,23 @@ class Sitting:
         return any(self.findings[other.name].status is not Status.PASSED for other in earlier)
 
     def _judge_with_lent_steps(self, check: Check) -> None:
-        """Once more, alone, with the solution standing in for the steps before. That verdict is of it alone."""
+        """Alone, with the solution standing in for the steps before. That verdict is of it alone.
+
+        Where it is lost, it is judged once more as it was handed in: it may have been lost for what came before it.
+        """
         exchanges: list[Exchange] = []
         finding = self._judge(Draw(check, lent=True), exchanges)
-        if finding.status is not Status.INTERNAL:
-            self.findings[check.name] = finding
-            self.recorded.pop(check.name, None)
         if finding.status is Status.PASSED:
+            self.findings[check.name] = finding
             self._passed_with_lent[check.name] = check.stand_ins
-        elif finding.status in (Status.FAILED, Status.RAISED):
+            return
+        if self.findings[check.name].status is not Status.TIMED_OUT:
+            self.findings[check.name] = self._judge_again(check)
+        if self.findings[check.name].status is Status.PASSED or finding.status is Status.INTERNAL:
+            return
+        self.findings[check.name] = finding
+        self.recorded.pop(check.name, None)
+        if finding.status in (Status.FAILED, Status.RAISED):
             self.recorded[check.name] = exchanges
 
     def _judge_alone(self, draw: "Draw") -> Finding:
@@ -308,16 +371,19 @@ class Sitting:
         conversation = Conversation(stage.ask, self.setting.device)
         return self.judge.run(draw.check.name, self._bench(Student(conversation, kinds), conversation, draw, []))
 
-    def _judge(self, draw: "Draw", recorded: list[Exchange] | None = None) -> Finding:
+    def _judge(self, draw: "Draw", recorded: list[Exchange] | None = None, *, copying: bool = True) -> Finding:
+        """recorded: takes what was exchanged, as copies or, if that is still intact at the end, as it is."""
         if not draw.lent:
-            return self._judge_with(None, draw, recorded)
+            return self._judge_with(None, draw, recorded, copying=copying)
         self.close()
         try:
             return self._judge_with(self._understudy(draw), draw, recorded)
         finally:
             self.close()  # no other check may meet what was lent
 
-    def _judge_with(self, lent: Understudy | None, draw: "Draw", recorded: list[Exchange] | None) -> Finding:
+    def _judge_with(
+        self, lent: Understudy | None, draw: "Draw", recorded: list[Exchange] | None, *, copying: bool = True
+    ) -> Finding:
         check, limits = draw.check, self.setting.assignment.limits
         try:
             self._refuse_if_spent()
@@ -336,6 +402,7 @@ class Sitting:
             clock.ask,
             self.setting.device,
             recording=recorded is not None and not check.training,
+            copying=copying,
             seed=course.worker_seed(self.setting.secret, self.submission.digest, draw.name),
         )
         if recorded is not None:
@@ -343,6 +410,8 @@ class Sitting:
         suspected = self.suspected[check.name] = []
         kinds = {**self._kinds, **lent.kinds} if lent is not None else self._kinds
         finding = self.judge.run(check.name, self._bench(Student(conversation, kinds), conversation, draw, suspected))
+        if not copying and recorded and not conversation.intact():
+            recorded.clear()
         if clock.ended is not None and finding.status is Status.PASSED:
             return Finding(clock.ended.status, "the test went on after the worker had ended", clock.ended)
         return finding
@@ -462,6 +531,11 @@ def _refused(mention: scrutiny.Mention) -> Finding:
     error.raised = Raised("RuntimeError", ("RuntimeError",), FORBIDDEN + mention.name, where)
     error.status = Status.REFUSED
     return Finding(Status.REFUSED, f"passed with `{mention.name}`, not without it ({where})", error)
+
+
+def _is_unwritten(finding: Finding) -> bool:
+    """Whether the submission says so itself, by the error that a stub raises."""
+    return isinstance(finding.error, StudentRaised) and finding.error.raised.type == "NotImplementedError"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from typing import Any, cast
 import torch
 
 from autograder import course, notebook
+from autograder.diagnosis import Diagnostician
 from autograder.errors import UnreadableSubmission
 from autograder.grader import Setting, Sitting
 from autograder.judge import Finding, Judge, hold_session
@@ -57,7 +58,8 @@ def judged(home: Path, name: str, names: MutableMapping[str, Any], submission: S
     found: dict[str, Finding] = {}
 
     def serve(judge: Judge) -> None:
-        sitting = Sitting(setting, judge, cast(Zygote, Here(names)), submission)
+        known = Diagnostician(assignment, setting.reference)
+        sitting = Sitting(setting, judge, cast(Zygote, Here(names)), submission, known)
         sitting.judge_all()
         found.update(sitting.findings)
 

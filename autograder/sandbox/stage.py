@@ -61,13 +61,20 @@ class Stage:
             self.graphs.pop(graph, None)
         seed = operation.get("seed")
         if seed is not None:
-            reseed(seed)
+            self._start_anew(seed)
         try:
             return self._operations[operation["op"]](operation)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             return describe(error)
+
+    def _start_anew(self, seed: int) -> None:
+        """A check begins: what was numbered for the last one is nobody's any more."""
+        reseed(seed)
+        self.objects.clear()
+        self.graphs.clear()
+        self._handles.clear()
 
     def _kinds(self, operation: dict[str, Any]) -> dict[str, str]:
         return {name: _kind(self.names[name]) for name in operation["names"] if name in self.names}

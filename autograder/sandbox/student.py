@@ -24,6 +24,7 @@ KNOWN_ERRORS = (
     FileNotFoundError, PermissionError, OSError, MemoryError, LookupError, ArithmeticError, RuntimeError,
 )  # fmt: skip
 MOST_RECORDED = 16 * 2**20
+SMALL = 2**14
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -52,12 +53,14 @@ class Conversation:
 
     ask:      performs an operation, within the check's budget.
     recorded: every exchange, when `recording`; none if the answers come to more than `MOST_RECORDED` bytes.
+    copying:  whether all tensors are recorded as copies; else `intact` tells whether one was changed since.
     changed:  what the student's calls changed in place among their arguments.
     """
 
     ask: Callable[[dict[str, Any]], Message]
     device: torch.device
     recording: bool = False
+    copying: bool = True
     seed: int | None = None
     recorded: list[Exchange] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -66,6 +69,12 @@ class Conversation:
     answered: int = 0
     mirrors: dict[int, "Mirror"] = field(default_factory=dict)
     proxies: dict[int, Any] = field(default_factory=dict)
+    _versions: list[tuple[torch.Tensor, int]] = field(default_factory=list)
+
+    def intact(self) -> bool:
+        """Whether what was recorded is still what was sent and answered."""
+        counted = ((version, tensor) for tensor, version in self._versions)
+        return all(version >= 0 and tensor._version == version for version, tensor in counted)
 
     def perform(self, operation: dict[str, Any]) -> tuple[dict[str, Any], dict[int, Facts]]:
         """The answer and, by id of its tensors, what was said of them. Raises StudentRaised, WorkerEnded, WireError."""
@@ -80,7 +89,7 @@ class Conversation:
             operation["seed"], self.seed = self.seed, None
         if self.freed:
             operation["free"], self.freed = self.freed, []
-        kept = copy.deepcopy(operation) if self.recording else operation
+        kept = self._kept(operation)
         message = self.ask(operation)
         answer, tensors = message.value, message.tensors
         if self.device.type != "cpu":
@@ -96,10 +105,32 @@ class Conversation:
             self.recording = False
             self.recorded.clear()
         if self.recording:
-            self.recorded.append(Exchange(kept, raised or copy.deepcopy(answer)))
+            self.recorded.append(Exchange(kept, raised or self._kept(answer)))
         if raised:
             raise _as_exception(raised)
         return answer, {id(tensor): fact for tensor, fact in zip(tensors, message.facts, strict=True)}
+
+    def _kept(self, value: dict[str, Any]) -> dict[str, Any]:
+        """What is recorded of an operation or an answer."""
+        if not self.recording:
+            return value
+        if self.copying:
+            return copy.deepcopy(value)
+        noted: dict[int, torch.Tensor] = {}
+
+        def note(tensor: torch.Tensor) -> torch.Tensor:
+            if id(tensor) not in noted:
+                noted[id(tensor)] = self._noted(tensor.detach())
+            return noted[id(tensor)]
+
+        return {key: substitute(item, note) for key, item in value.items()}
+
+    def _noted(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A copy where that is cheap; else the same memory, and changes to it are counted."""
+        if tensor.nbytes <= SMALL and tensor.is_contiguous():
+            return tensor.clone()
+        self._versions.append((tensor, -1 if tensor.is_inference() else tensor._version))
+        return tensor
 
     def call(self, target: Handle | str, method: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call something of the student's; tensors in the result are connected to the arguments by autograd."""
