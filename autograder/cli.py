@@ -287,9 +287,7 @@ def repeat(
 @click.option(
     "--hidden",
     type=click.Choice(["visible", "after_due_date", "after_published", "hidden"]),
-    default="visible",
-    show_default=True,
-    help="When Gradescope shows the results of hidden checks.",
+    help="When Gradescope shows the results of hidden checks; else as `hidden_checks` in assignment.toml says.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File, or folder for gradescope; else standard output.")
 @GRADEBOOK

@@ -21,7 +21,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autograder.errors import BrokenAssignment, InstructorError, OperatorError
-from autograder.records import Assignment, ByHand, Limits, Mistake, Policy, Share
+from autograder.records import VISIBILITIES, Assignment, ByHand, Limits, Mistake, Policy, Share, Visibility
 
 SEEDS = "hmac-sha256 of purpose, code and check; 63 bits"
 DIFFICULTIES = ("gentle", "moderate", "demanding")
@@ -29,7 +29,7 @@ DIFFICULTIES = ("gentle", "moderate", "demanding")
 _SIZES = ("memory", "reply", "output", "file")
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _FACTS = ("title", "points", "minutes", "difficulty", "summary", "names")
-_KEYS = (*_FACTS, "limits", "forbidden", "mistakes", "by_hand", "policy")
+_KEYS = (*_FACTS, "limits", "forbidden", "mistakes", "by_hand", "policy", "hidden_checks")
 _KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _OPERATOR = re.compile(r"\w+::\w+(\.\w+)?")
@@ -93,6 +93,7 @@ def load(course: Path, name: str) -> Assignment:
         version=_version(texts),
         by_hand=by_hand,
         policy=_policy(table.table("policy")) if "policy" in table.entries else None,
+        hidden_checks=_visibility(table) if "hidden_checks" in table.entries else "visible",
     )
     defined = set(defined_names(solution))
     for wanted in assignment.names:
@@ -417,6 +418,11 @@ def _by_hand(table: _Table, checks: list[str]) -> tuple[ByHand, ...]:
             raise entry.wrong("id", f"{id!r} a second time", "each id once")
         found[id] = ByHand(id, entry.text("title"), entry.number("points"))
     return tuple(found.values())
+
+
+def _visibility(table: _Table) -> Visibility:
+    wanted = table.one_of("hidden_checks", VISIBILITIES)
+    return next(known for known in VISIBILITIES if known == wanted)
 
 
 def _policy(table: _Table) -> Policy:

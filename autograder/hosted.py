@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -117,8 +117,8 @@ class NotingJudge:
         return finding
 
 
-def grade(place: Place) -> tuple[Grade, tuple[Open, ...]]:
-    """The grade of what lies in `submission/`, and what the public tests find in it.
+def grade(place: Place) -> Grade:
+    """The grade of what lies in `submission/`, written with what the public tests find in it.
 
     Raises AutograderError where it can't be had for a reason of ours.
     """
@@ -134,21 +134,26 @@ def grade(place: Place) -> tuple[Grade, tuple[Open, ...]]:
         assignment = replace(assignment, limits=_limits(assignment, _seconds(place)))
         graded, found = _graded(place, assignment, profile, entry)
     dated = replace(graded, handed_in=entry.handed_in, clock=entry.clock, people=entry.people)
-    return _settled(place, assignment, adjustments.with_questions(dated, assignment.by_hand)), found
+    whole = _settled(place, assignment, adjustments.with_questions(dated, assignment.by_hand))
+    _tell(place, assignment, whole, found)
+    return whole
 
 
 def main(home: Path, deadline: float) -> int:
     """Grade and write. Exit status 1 where a person must look: nothing is then written that could be a score."""
     place = Place(home, deadline)
     try:
-        graded, found = grade(place)
+        graded = grade(place)
     except Exception as error:
         print(f"could not be graded: {error}" if isinstance(error, AutograderError) else traceback.format_exc())
         write_whole(place.results, json.dumps({"output": OURS, "stdout_visibility": "hidden"}) + "\n")
         return 1
     print(f"{graded.status}: {graded.score} of {graded.max_score}{graded.detail}")
-    write_whole(place.results, gradescope.document(graded, public=found))
     return 1 if graded.status is Outcome.INTERNAL else 0
+
+
+def _tell(place: Place, assignment: Assignment, grade: Grade, found: Iterable[Open]) -> None:
+    write_whole(place.results, gradescope.document(grade, assignment.hidden_checks, found))
 
 
 def _graded(
@@ -166,7 +171,7 @@ def _graded(
 
     def tell() -> None:
         known = adjustments.with_questions(notes.grade(), assignment.by_hand)
-        write_whole(place.results, gradescope.document(_settled(place, assignment, known), public=found))
+        _tell(place, assignment, _settled(place, assignment, known), found)
 
     def serve(judge: Judge) -> None:
         noting = cast(Judge, NotingJudge(judge, notes, tell))

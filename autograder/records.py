@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal, get_args
 
 
 class Status(StrEnum):
@@ -115,9 +116,13 @@ class Extension:
     until: datetime | date | None = None
 
 
+Visibility = Literal["visible", "after_due_date", "after_published", "hidden"]
+VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One folder under `solutions/`, read."""
+    """One folder under `solutions/`, read. hidden_checks: when Gradescope shows a student what came of them."""
 
     name: str
     title: str
@@ -134,6 +139,7 @@ class Assignment:
     summary: str = ""
     by_hand: tuple[ByHand, ...] = ()
     policy: Policy | None = None
+    hidden_checks: Visibility = "visible"
 
 
 @dataclass(frozen=True, slots=True)

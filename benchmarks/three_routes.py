@@ -1,6 +1,6 @@
 """The same archive graded three ways: are the points the same, check by check?
 
-    python benchmarks/three_routes.py ASSIGNMENT [--submissions 25] [--at-once 1] [--course DIR]
+    python benchmarks/three_routes.py [ASSIGNMENT …] [--submissions 25] [--at-once 1] [--course DIR]
 
 Submissions are made of the assignment itself: the solution, the notebook as it is handed out, correct variants and
 known mistakes, evenly chosen. Each is graded
@@ -9,7 +9,8 @@ known mistakes, evenly chosen. Each is graded
     hosted    by the archive's `run_autograder`, in the folders of a hosted service
     otter     by plain `otter run`, with the same archive
 
-Prints a line per submission and, where the routes differ, every check in which they do. Exit status: 0 if none does.
+Without a name, all assignments of the course. Prints a line per submission and, where the routes differ, every check in
+which they do; at the end a line per assignment. Exit status: 0 if none differs.
 """
 
 import argparse
@@ -58,23 +59,30 @@ class Graded:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="One archive, three routes: the same points?")
-    parser.add_argument("assignment")
+    parser.add_argument("assignments", nargs="*")
     parser.add_argument("--submissions", type=int, default=25)
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--course", type=Path, default=ROOT)
     options = parser.parse_args()
-    assignment = course.load(options.course, options.assignment)
-    print(f"{'submission':36}{'here':>8}{'hosted':>8}{'otter':>8}")
-    count, differing = 0, []
-    for graded in compare(assignment, options.submissions, options.at_once):
-        totals = [sum(points or 0 for points in route.values()) for route in graded.routes]
-        print(f"{graded.name[:35]:36}" + "".join(f"{total:8g}" for total in totals), flush=True)
-        for check in graded.differing:
-            print(f"    differs: {check}: {', '.join(str(route.get(check)) for route in graded.routes)}", flush=True)
-        count += 1
-        differing += [graded.name] if graded.differing else []
-    print(f"{assignment.name}: {count} submissions, {len(differing)} graded differently")
-    return 1 if differing else 0
+    sums = []
+    for name in options.assignments or course.names(options.course):
+        assignment = course.load(options.course, name)
+        print(f"{name:40}{'here':>8}{'hosted':>8}{'otter':>8}")
+        graded = [shown(each) for each in compare(assignment, options.submissions, options.at_once)]
+        sums.append((name, len(graded), sum(len(each.here) for each in graded), sum(bool(e.differing) for e in graded)))
+    print(f"{'assignment':30}{'submissions':>14}{'checks judged':>16}{'graded differently':>20}")
+    for name, count, checks, differing in sums:
+        print(f"{name:30}{count:14}{checks:16}{differing:20}")
+    return 1 if any(differing for *_, differing in sums) else 0
+
+
+def shown(graded: Graded) -> Graded:
+    """Print the line of one submission."""
+    totals = [sum(points or 0 for points in route.values()) for route in graded.routes]
+    print(f"{graded.name[:39]:40}" + "".join(f"{total:8g}" for total in totals), flush=True)
+    for check in graded.differing:
+        print(f"    differs: {check}: {', '.join(str(route.get(check)) for route in graded.routes)}", flush=True)
+    return graded
 
 
 def compare(assignment: Assignment, most: int, at_once: int) -> Iterator[Graded]:

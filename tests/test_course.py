@@ -64,6 +64,7 @@ WRONG = {
     "infinite": (TOML, "points = 10", "points = inf", "points: found inf"),
     "other sum": (TOML, "points = 10", "points = 11", "points: found 11, expected the sum in test_hidden.py, 10"),
     "difficulty": (TOML, '"gentle"', '"easy"', "difficulty: found 'easy', expected one of gentle, moderate, demanding"),
+    "when to show": (TOML, "minutes = 10", 'minutes = 10\nhidden_checks = "later"', "found 'later', expected one of"),
     "empty title": (TOML, '"Scale and shift"', '" "', "title: found ' ', expected a text that is not empty"),
     "no list": (TOML, '["scale", "Affine"]', '"scale"', "names: found 'scale', expected a list of texts"),
     "twice": (TOML, '["scale", "Affine"]', '["scale", "scale"]', "names: found .*each once"),

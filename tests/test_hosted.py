@@ -74,6 +74,14 @@ def test_lateness_is_counted_from_the_time_stamp(tmp_path):
     assert (shown["score"], shown["extra_data"]["penalty"], shown["extra_data"]["days_late"]) == (9, 1, 1)
 
 
+def test_hidden_checks_are_shown_when_the_assignment_says(tmp_path):
+    archive = pack(tmp_path, ("assignment.toml", "minutes = 10", 'minutes = 10\nhidden_checks = "after_published"'))
+    hosting.run(hosting.lay_out(archive, tmp_path / "home", {"toy.py": classroom.solution()}))
+    shown = hosting.results(tmp_path / "home")
+    assert {test["visibility"] for test in hosting.hidden(shown)} == {"after_published"}
+    assert {test["visibility"] for test in shown["tests"] if test["tags"] == ["public"]} == {"visible"}
+
+
 def test_a_notebook_of_the_right_name_is_graded_of_several(archive, tmp_path):
     works = {"scratch.py": "x = 1\n", "toy_final.py": classroom.solution(), "other.py": "y = 1\n"}
     hosting.run(hosting.lay_out(archive, tmp_path / "home", works))

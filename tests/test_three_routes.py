@@ -29,7 +29,7 @@ def compare(root, name, submissions):
 @pytest.mark.slow
 def test_the_table_shows_the_same_points_three_times(tmp_path):
     said = compare(toycourse.make(tmp_path, "steps"), "steps", 2)
-    assert "steps: 2 submissions, 0 graded differently" in said
+    assert said.splitlines()[-1].split()[::3] == ["steps", "0"]
     solution = next(line.split() for line in said.splitlines() if line.startswith("solution"))
     assert solution[1] == solution[2] == solution[3]
 
@@ -37,7 +37,7 @@ def test_the_table_shows_the_same_points_three_times(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["toy", "steps"])
 def test_every_mistake_earns_the_same(tmp_path, name):
-    assert "0 graded differently" in compare(toycourse.make(tmp_path, name), name, 25)
+    assert compare(toycourse.make(tmp_path, name), name, 25).splitlines()[-1].split()[-1] == "0"
 
 
 # Where the routes differ on purpose: docs/otter.md says so.

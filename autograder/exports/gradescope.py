@@ -2,18 +2,15 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any
 
 from autograder.adjustments import sentence
 from autograder.public import Open
-from autograder.records import CheckResult, Grade, Outcome, Status
+from autograder.records import CheckResult, Grade, Outcome, Status, Visibility
 from autograder.site import code, paragraphs
 from autograder.text import line
 
 PENDING = (Status.INTERNAL, Status.WAITING)
-
-Visibility = Literal["visible", "after_due_date", "after_published", "hidden"]
-VISIBILITIES: tuple[Visibility, ...] = get_args(Visibility)
 
 
 def results(grade: Grade, hidden: Visibility = "visible", public: Iterable[Open] = ()) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from autograder.exports import canvas, gradescope, junit, moodle, nbgrader, plai
 from autograder.exports.sheet import Filled
 from autograder.gradebook import Gradebook
 from autograder.quiz import catalog
-from autograder.records import Grade, Outcome
+from autograder.records import Grade, Outcome, Visibility
 from autograder.standing import Standings
 from autograder.text import file_names, line, write_whole
 
@@ -23,7 +23,7 @@ class Order:
     """What `export` was asked for. out: a folder for gradescope, else a file; None for standard output.
 
     column: the heading in the template, where it is not the assignment's.  scale: points to the template's maximum.
-    hidden: when Gradescope shows a student the results of hidden checks.
+    hidden: when Gradescope shows a student the results of hidden checks, where not as the assignment says.
     """
 
     format: str
@@ -35,7 +35,7 @@ class Order:
     out: Path | None = None
     column: str | None = None
     scale: bool = False
-    hidden: gradescope.Visibility = "visible"
+    hidden: Visibility | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,12 @@ def _filled(order: Order, class_: Standings) -> Filled:
 def _each_to_a_file(order: Order, class_: Standings) -> Delivery:
     folder = order.out or Path()
     names = file_names(grade.submission for grade in class_.grades)
+    hidden = order.hidden or class_.assignment.hidden_checks
     ready = [grade for grade in class_.grades if grade.score is not None]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for grade in ready:
-            write_whole(folder / f"{names[grade.submission]}.json", gradescope.document(grade, order.hidden))
+            write_whole(folder / f"{names[grade.submission]}.json", gradescope.document(grade, hidden))
     except OSError as error:
         raise _can_not_be_written(folder, error) from error
     notes = _pending(class_.grades)

@@ -7,7 +7,7 @@ from gradesheets import DECIDED, EVIL, LATE, PENDING, POLICY, grade, standings
 
 from autograder.exports import gradescope
 from autograder.public import Open
-from autograder.records import CheckResult, Status
+from autograder.records import VISIBILITIES, CheckResult, Status
 
 TOP = {
     "score": (int, float), "execution_time": (int, float), "output": str, "output_format": str,
@@ -62,7 +62,7 @@ def test_what_is_pending_or_waits_for_a_person_has_no_score():
     assert "score" not in test and "status" not in test
 
 
-@pytest.mark.parametrize("hidden", gradescope.VISIBILITIES)
+@pytest.mark.parametrize("hidden", VISIBILITIES)
 def test_hidden_checks_are_shown_when_the_instructor_wants(hidden):
     content = json.loads(gradescope.document(grade("ada", 8.0, notes=("Cell 4 failed.",)), hidden))
     assert {test["visibility"] for test in content["tests"]} == {hidden}
