@@ -215,13 +215,13 @@ class Sitting:
         return [check for check in wanted if not check.training or training is None or check.name in training]
 
     def judge_all(self) -> None:
-        """Every check once, those that want a worker of their own last; the lost ones again, and that verdict counts.
+        """Every check once, those that leave something behind last; the lost ones again, and that verdict counts.
 
         Again means alone, unless all of them show a known mistake when they are judged together, the last one first.
         Where an earlier check was lost too, the steps it builds on are lent, and what it is then worth counts.
         Patience halves with each timeout in a row, down to a second: one endless loop leaves time for what follows.
         """
-        for check in sorted(self.checks, key=lambda check: check.alone):
+        for check in sorted(self.checks, key=lambda check: (check.alone, check.last)):
             if check.alone or self.setting.every_alone:
                 self.close()
             self.findings[check.name] = self._judge(Draw(check))

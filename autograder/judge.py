@@ -195,6 +195,7 @@ class Judge:
             cpu=float(cpu.args[0]) if cpu else None,
             training=first.get_closest_marker("training") is not None,
             stand_ins=tuple(stand_in.args) if stand_in else (),
+            last=first.get_closest_marker("last") is not None,
         )
 
 
@@ -231,7 +232,7 @@ class Markers:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Declare the marks of hidden tests."""
-        for mark in ("points(value)", "alone", "cpu(seconds)", "training", "stand_in(*names)"):
+        for mark in ("points(value)", "alone", "last", "cpu(seconds)", "training", "stand_in(*names)"):
             config.addinivalue_line("markers", mark)
 
 

@@ -191,6 +191,7 @@ class Check:
 
     title: the first line of its docstring, which the student reads.
     alone: it changes lasting state in the worker, so it never shares one.
+    last: it may leave something behind in the worker, so it is judged after the others.
     training: it trains a model, which is too dear to be done for its own sake.
     stand_ins: earlier steps that the reference may stand in for, where the submission's own fail.
     """
@@ -202,6 +203,7 @@ class Check:
     cpu: float | None = None
     training: bool = False
     stand_ins: tuple[str, ...] = ()
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,12 @@ def machine() -> tuple[float, float]:
     return sum(fields), fields[7]
 
 
+def idle() -> float:
+    """Seconds since the start in which processors had nothing to do, or waited for a disk, added up."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return (int(fields[4]) + int(fields[5])) / TICK
+
+
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/<pid>/stat from the third on."""
     try:

@@ -180,7 +180,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="autograder-benchmark-") as folder:
         right, wrong = _class(assignment, Path(folder))
         if options.profile:
-            profiling.report(job, right, wrong[:: options.every], options.submissions)
+            profiling.report(job, right, wrong[:: options.every], options.submissions, options.picture)
         elif options.memory:
             _memory(job, right, options.memory)
         else:
@@ -201,6 +201,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--otter-venv", type=Path, default=ROOT / ".cache" / "otter", help="made if it is not there")
     parser.add_argument("--memory", type=int, default=0, metavar="N", help="only: memory over N submissions")
     parser.add_argument("--profile", action="store_true", help="only: where the time goes")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="with --profile: draw it into an SVG file")
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
@@ -19,7 +20,6 @@ from typing import Any, NoReturn
 
 import direct
 import torch
-from _pytest.python import Function
 
 from autograder import course, diagnosis, grader, judge, ledger, notebook
 from autograder.engines import Job
@@ -28,6 +28,8 @@ from autograder.records import Entry
 from autograder.sandbox import spawn, student, wire
 from autograder.sandbox.warm import warm_up
 
+OWN = "the tests' own code"
+SMALL = "smaller parts"
 JUDGE = (
     (notebook, "extract", "reading the notebook"),
     (spawn.Zygote, "fork", "having a worker forked"),
@@ -37,9 +39,9 @@ JUDGE = (
     (wire, "unpack", "wire: unpack"),
     (student.Conversation, "call", "proxy and autograd"),
     (student.Conversation, "perform", "proxy and autograd"),
-    (judge, "runtestprotocol", "pytest"),
     (judge, "reseed", "seeding"),
-    (Function, "runtest", "the tests' own code"),
+    (judge.Judge, "_run_case", OWN),
+    (diagnosis.Diagnostician, "recognise", "diagnosis"),
     (diagnosis.Diagnostician, "explain", "diagnosis"),
     (ledger, "to_json", "gradebook"),
     (Gradebook, "record", "gradebook"),
@@ -85,8 +87,19 @@ class Stopwatch:
         self._since = now
 
 
-def report(job: Job, right: list[Entry], wrong: list[Entry], count: int) -> None:
-    """Print the table for `count` right submissions, the same for the mistakes, and the checks by cost."""
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Where the CPU time of one kind of submission goes. rows: label and milliseconds per submission."""
+
+    title: str
+    rows: list[tuple[str, float]]
+
+
+def report(job: Job, right: list[Entry], wrong: list[Entry], count: int, picture: Path | None = None) -> None:
+    """Print the table for `count` right submissions, the same for the mistakes, and the checks by cost.
+
+    picture: an SVG file to draw the tables into.
+    """
     zygote = spawn.Zygote(job.profile)
     warm_up(backward=True)
     reference = course.reference(job.assignment)
@@ -103,9 +116,11 @@ def report(job: Job, right: list[Entry], wrong: list[Entry], count: int) -> None
         _wrap_reference(watch, reference, job.assignment.names)
         phases = _Phases(watch)
         with tempfile.TemporaryDirectory() as folder, Gradebook.open(Path(folder) / "gradebook.sqlite") as book:
-            for name, entries in (("full marks", islice(cycle(right), count)), ("known mistakes", iter(wrong))):
-                _table(name, list(entries), at_work, book, (watch, phases))
-        _checks(job, reference, right[0])
+            kinds = (("full marks", list(islice(cycle(right), count))), ("known mistakes", wrong))
+            tables = [_table(name, entries, at_work, book, (watch, phases)) for name, entries in kinds if entries]
+        direct_ms = _checks(job, reference, right[0])
+        if picture is not None:
+            draw(picture, job.assignment.name, [*tables, Breakdown("the checks called directly", [(OWN, direct_ms)])])
         zygote.close()
         sys.stdout.flush()
         os._exit(0)
@@ -160,9 +175,7 @@ def _wrap_reference(watch: Stopwatch, reference: ModuleType, names: Sequence[str
 
 def _table(
     title: str, entries: list[Entry], at_work: grader.Grader, book: Gradebook, clocks: tuple[Stopwatch, _Phases]
-) -> None:
-    if not entries:
-        return
+) -> Breakdown:
     watch, phases = clocks
     phases.booked.update(dict.fromkeys(PHASES, 0.0))
     watch.clear()
@@ -181,10 +194,11 @@ def _table(
             calls = f"{watch.calls[label] / len(entries):8.0f}" if label in watch.calls else ""
             print(f"  {label:40}{1000 * seconds / len(entries):10.2f}{100 * seconds / total:6.1f}{calls}")
     print(f"  {'together':40}{1000 * total / len(entries):10.2f}")
+    return Breakdown(title, [(label, 1000 * seconds / len(entries)) for label, seconds in rows if label])
 
 
-def _checks(job: Job, reference: ModuleType, entry: Entry, times: int = 5) -> None:
-    """What each check costs when it is called directly: the floor, check by check."""
+def _checks(job: Job, reference: ModuleType, entry: Entry, times: int = 5) -> float:
+    """What each check costs when it is called directly: the floor, check by check. Milliseconds of all."""
     sys.modules.pop("test_hidden", None)
     found = direct.checks(direct.load(job.assignment.folder / "test_hidden.py", "test_hidden"))
     namespace: dict[str, Any] = {"__name__": "__main__"}
@@ -201,3 +215,40 @@ def _checks(job: Job, reference: ModuleType, entry: Entry, times: int = 5) -> No
     print(f"\nthe checks called directly (warm): {1000 * sum(spent.values()):.1f} ms")
     for name, seconds in sorted(spent.items(), key=lambda row: -row[1]):
         print(f"  {name:60}{1000 * seconds:8.2f}")
+    return 1000 * sum(spent.values())
+
+
+def draw(path: Path, title: str, tables: Sequence[Breakdown]) -> None:
+    """A bar for each table, cut into what its time went to. Parts that are small in all of them are put together."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = title  # the same numbers give the same file
+    from matplotlib import pyplot
+
+    whole = max(sum(ms for _, ms in table.rows) for table in tables)
+    large = dict.fromkeys(label for table in tables for label, ms in table.rows if ms > 0.02 * whole)
+    shares = [_gathered(table, set(large)) for table in tables]
+    figure, axes = pyplot.subplots(figsize=(10, 1.1 * len(tables) + 2.2))
+    ends = [0.0] * len(tables)
+    for number, label in enumerate([*large, SMALL]):
+        widths = [share.get(label, 0.0) for share in shares]
+        color = pyplot.get_cmap("tab20")(number % 20)
+        axes.barh([table.title for table in tables], widths, left=ends, color=color, edgecolor="white", label=label)
+        ends = [end + width for end, width in zip(ends, widths, strict=True)]
+    for place, end in enumerate(ends):
+        axes.text(end + 0.01 * whole, place, f"{end:.0f} ms", va="center")
+    axes.set(xlabel="CPU milliseconds per submission", title=title, xlim=(0, 1.12 * whole))
+    axes.invert_yaxis()
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.set_layout_engine("constrained")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def _gathered(table: Breakdown, large: set[str]) -> dict[str, float]:
+    share: dict[str, float] = {}
+    for label, ms in table.rows:
+        key = label if label in large else SMALL
+        share[key] = share.get(key, 0.0) + ms
+    return share

@@ -31,8 +31,9 @@ WORKS = {
     "wei/toy": solution((SCALE, "return x.flip(-1) * factor if x.dim() else x")),
     "yuki/toy": "def scratch(:\n",
 }
-KILLS = 20
+KILLS = (20, pytest.param(200, marks=pytest.mark.slow))
 AT_ONCE = 2
+IN_A_ROW = 5
 
 
 def hand_in(folder, works=WORKS):
@@ -117,18 +118,21 @@ def test_what_has_changed_is_graded_again(request_, tmp_path):
         assert [attempt.grade.score for attempt in book.attempts("toy", "alan__toy")] == [10, 8]
 
 
-def test_killed_at_any_moment_and_run_again_it_ends_the_same(request_, undisturbed, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kills", KILLS)
+def test_killed_at_any_moment_and_run_again_it_ends_the_same(request_, undisturbed, tmp_path, monkeypatch, kills):
     expected, whole, _ = undisturbed
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # kill -9 leaves folders behind
-    moments = random.Random(2)
-    requests = [replace(request_, out=tmp_path / f"out{number}") for number in range(AT_ONCE)]
-    for _ in range(KILLS // AT_ONCE):
-        _kill_at([(moments.uniform(0.0, min(whole, 5.0)), request) for request in requests])
-    for request in requests:
-        known = set(_recorded(request.out))
-        graded, log = run(request)
-        assert log.starts[0].known == len(known) and len(log.grades) == len(WORKS) - len(known)
-        assert files(request.out) == expected and len(graded.grades) == len(WORKS)
+    moments = random.Random(kills)
+    requests = [replace(request_, out=tmp_path / f"out{number}") for number in range(kills // IN_A_ROW)]
+    for first in range(0, len(requests), AT_ONCE):
+        together = requests[first : first + AT_ONCE]
+        for _ in range(IN_A_ROW):
+            _kill_at([(moments.uniform(0.0, min(whole, 5.0)), request) for request in together])
+        for request in together:
+            known = set(_recorded(request.out))
+            graded, log = run(request)
+            assert log.starts[0].known == len(known) and len(log.grades) == len(WORKS) - len(known)
+            assert files(request.out) == expected and len(graded.grades) == len(WORKS)
 
 
 def mended(quick_course, folder):

@@ -391,6 +391,23 @@ except OSError:
     assert "READ" not in grades["thief"].detail and grades["thief"].detail.count("refused") == 6
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_a_last_check_is_judged_after_the_others_in_the_same_process(tmp_path, last):
+    root = classroom.quick(tmp_path)
+    if last:
+        keeps = "@pytest.mark.points(1)\ndef test_scale_keeps_the_dtype"
+        toycourse.edit(root, "test_hidden.py", keeps, keeps.replace("\n", "\n@pytest.mark.last\n"))
+    notes = """
+global seen
+seen = seen or x.dtype is torch.float64
+print("noted " if seen else "new ")
+return x * factor
+"""
+    grade = classroom.grade_once(root, tmp_path / "works", {"work": scale(notes, before="seen = False")})["work"]
+    assert grade.score == 10 and grade.detail.count("new ") >= 1
+    assert (grade.detail.count("noted ") == 1) is last
+
+
 def test_every_check_alone_finds_the_same(quick_course, grades, tmp_path):
     works = {name: WORKS[name] for name in ("full", "partial", "no class", "crash", "polluted")}
     alone = classroom.grade_once(quick_course, tmp_path, works, every_alone=True)

@@ -71,10 +71,15 @@ def test_options_meant_for_other_tests_are_not_taken(tmp_path, monkeypatch):
 
 def test_says_what_each_check_is_worth(tmp_path):
     text = check("pass", "test_one", "@pytest.mark.points(2.5)\n@pytest.mark.alone\n@pytest.mark.cpu(30)")
-    text += check("pass", "test_two", '@pytest.mark.points(1)\n@pytest.mark.parametrize("size", [1, 2])', "size")
+    text += check(
+        "pass",
+        "test_two",
+        '@pytest.mark.points(1)\n@pytest.mark.last\n@pytest.mark.parametrize("size", [1, 2])',
+        "size",
+    )
     assert hold(tmp_path, text, lambda judge: judge.checks) == (
         Check("test_one", "Title of test_one.", 2.5, alone=True, cpu=30.0),
-        Check("test_two", "Title of test_two.", 1.0),
+        Check("test_two", "Title of test_two.", 1.0, last=True),
     )
 
 

@@ -14,6 +14,8 @@ from autograder.errors import UnreadableSubmission
 from autograder.records import Status
 from autograder.sandbox import isolation
 
+AFFINE = "return product + self.bias"
+
 
 def run(entry, assignment):
     """The names that the entry's cells define, as a kernel would have them, and the submission."""
@@ -116,3 +118,29 @@ except AssertionError as error:
 def test_without_a_notebook_it_says_so(tmp_path):
     with pytest.raises(UnreadableSubmission, match="There is no notebook in"):
         unwalled._handed_in(tmp_path)
+
+
+@pytest.mark.parametrize(("known", "work"), [(True, "return product"), (False, "return product - self.bias")])
+def test_a_known_mistake_is_not_judged_check_by_check(tmp_path, monkeypatch, known, work):
+    root = toycourse.make(tmp_path)
+    monkeypatch.setattr(unwalled.Here, "fork", counted := Counted(unwalled.Here.fork))
+    (entry,) = classroom.hand_in(tmp_path / "works", {"ada": classroom.solution((AFFINE, work))})
+    found = here(root, "toy", entry)
+    lost = [check for check, status in found.items() if status != "passed"]
+    assert len(lost) == 2
+    one_for_all, one_of_its_own, together = 1, 1, 1
+    assert counted.calls == one_for_all + one_of_its_own + together + (0 if known else len(lost))
+
+
+class Counted:
+    """A method, and how often it was called."""
+
+    def __init__(self, method):
+        self.method, self.calls = method, 0
+
+    def __get__(self, owner, kind=None):
+        def call(*args):
+            self.calls += 1
+            return self.method(owner, *args)
+
+        return call

@@ -380,7 +380,7 @@ def test_attention_is_fast_enough(student, device):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 def test_attention_works_on_another_device(student):
     """Dot-product attention: what it makes lies where its arguments lie, whatever the device."""
     works_elsewhere(student.scaled_dot_product_attention)
@@ -510,7 +510,7 @@ def test_additive_takes_views_and_leaves_them(student, device, changed_arguments
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 def test_additive_works_on_another_device(student):
     """Additive attention: what it makes lies where its weights and its arguments lie, whatever the device."""
     works_elsewhere(student.AdditiveAttention(4, 4, 4))

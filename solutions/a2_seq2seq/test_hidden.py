@@ -718,7 +718,7 @@ def test_a_model_can_be_saved(student, reference, device):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 @pytest.mark.stand_in("AttentionDecoder")
 def test_nothing_is_tied_to_the_cpu(student, reference, device):
     """On another device no tensor of the CPU is mixed in: the loss, a whole sentence, a translation, an alignment."""

@@ -562,7 +562,7 @@ def test_the_reported_numbers_are_measured(student, suspect):
 
 @pytest.mark.points(0.5)
 @pytest.mark.cpu(8)
-@pytest.mark.alone
+@pytest.mark.last
 @pytest.mark.stand_in("sinusoidal_encoding")
 @torch.no_grad()
 def test_adding_works_on_another_device(student, device):
@@ -574,7 +574,7 @@ def test_adding_works_on_another_device(student, device):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 @torch.no_grad()
 def test_learned_works_on_another_device(student, device):
     """Learnt positions: they work on the device of x, whichever that is."""

@@ -600,7 +600,7 @@ def test_weights_are_saved_and_loaded(student, device):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
 def test_works_on_another_device(student, device):

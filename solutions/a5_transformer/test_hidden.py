@@ -908,7 +908,7 @@ def test_sizes_of_one(student, reference, device):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 @pytest.mark.stand_in(*PARTS)
 @torch.no_grad()
 def test_nothing_is_tied_to_the_cpu(student, reference, device):

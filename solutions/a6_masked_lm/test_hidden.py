@@ -312,7 +312,7 @@ def test_mask_takes_sizes_of_one(student, device):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 def test_mask_works_on_another_device(student, suspect):
     """Masking: everything that it creates is where the ids are."""
     special, words = vocabulary(31, 3)
@@ -532,7 +532,7 @@ def test_embeddings_normalise_what_is_small(student, device):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 def test_embeddings_work_on_another_device(student):
     """Embeddings: everything that they create is where the ids are."""
     here = torch.device("cpu")
@@ -765,7 +765,7 @@ def test_encoder_keeps_dtype_and_state(student, device, changed_arguments):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 @pytest.mark.stand_in("BertEmbeddings", "MaskedLMHead")
 def test_encoder_works_on_another_device(student, device):
     """Encoder: everything that it creates is where the ids are, from the positions to the mask."""

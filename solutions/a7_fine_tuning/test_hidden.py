@@ -356,7 +356,7 @@ def test_pool_takes_any_size_and_any_view(student, device, changed_arguments):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 @torch.no_grad()
 def test_pool_works_on_another_device(student):
     """Pooling: it works where its arguments lie, whatever the device."""
@@ -537,7 +537,7 @@ def test_classifier_takes_any_size(student, device, changed_arguments):
 
 
 @pytest.mark.points(0.5)
-@pytest.mark.alone
+@pytest.mark.last
 @pytest.mark.stand_in("mean_pool")
 @torch.no_grad()
 def test_classifier_works_on_another_device(student):

@@ -46,6 +46,25 @@ def filled(x):
     return out
 
 
+def in_place_through_a_view(x):
+    copy = x.clone()
+    copy[:, 0] = 1.0
+    copy.view(-1)[3:5].zero_()
+    return copy / copy.norm()
+
+
+def written_by_a_mask(x):
+    copy = x.clone()
+    copy[torch.ones(2, 3, 4, dtype=torch.bool).tril()] = 0.0
+    return copy
+
+
+def copied_there(x):
+    table = torch.empty(4, device=x.device)
+    table.copy_(torch.arange(4.0))
+    return x + table
+
+
 RIGHT = {
     "attention": (attend, [X, MASK]),
     "made there": (lambda x: x + torch.arange(4, device=x.device), [X]),
@@ -57,7 +76,21 @@ RIGHT = {
     "dropout": (lambda x: nn.functional.dropout(x, 0.5), [X]),
     "vmap": (lambda x: torch.func.vmap(torch.tanh)(x), [X]),
     "no tensors": (lambda n: torch.arange(n), [4]),
-    "can't be told": (lambda x: x * float(x.max()), [X]),
+    "a number of its own": (lambda x: x * float(x.max()), [X]),
+    "a loop that looks": (lambda x: x * 2 if bool((x > 9).any()) else x + 1, [X]),
+    "can't be told": (lambda x: x + torch.from_numpy(x.numpy()), [X]),
+    "in place": (lambda x: x.clone().mul_(2).add_(x), [X]),
+    "in place, through a view": (in_place_through_a_view, [X]),
+    "its metadata in place": (lambda x: x.clone().unsqueeze_(0).transpose_(1, 2) @ x, [X]),
+    "from numbers": (lambda x: x + torch.tensor([1.0, 2.0, 3.0, 4.0], device=x.device) + x.new_tensor([1.0]), [X]),
+    "chosen by a mask of the CPU": (lambda x: x[torch.tensor([True, False])], [X]),
+    "written by a mask of the CPU": (written_by_a_mask, [X]),
+    "einsum": (lambda x: torch.einsum("bij,bkj->bik", x, x), [X]),
+    "a stream of random numbers": (lambda x: x * torch.rand(4, device=x.device).bernoulli_(0.5), [X]),
+    "a loss": (lambda x: nn.functional.cross_entropy(x[0], torch.zeros(3, dtype=torch.long, device=x.device)), [X]),
+    "copied there": (copied_there, [X]),
+    "gathered": (lambda x: x.gather(2, x.argmax(2, keepdim=True)), [X]),
+    "fused attention": (lambda x: nn.functional.scaled_dot_product_attention(x, x, x), [X]),
     "raises": (lambda x: x.view(7, 7), [X]),
     "several results": (lambda x: (x, [x.sum(), {"weights": x}]), [X]),
     "lists": (lambda rows: torch.stack(rows), [[X, X]]),
@@ -67,6 +100,23 @@ WRONG = {
     "a kept table": (lambda x: x * KEPT, [X], MIXED),
     "a mask of its own": (lambda x: x.masked_fill(torch.ones(3, 4).bool(), 0), [X], MIXED),
     "a matrix": (lambda x: x @ torch.eye(4), [X], MIXED),
+    "ids here": (lambda x: nn.functional.embedding(torch.tensor([0, 1]), x[0]), [X], MIXED),
+    "a table here": (lambda x: torch.randn(9, 4)[x.argmax(1)], [X], MIXED),
+    "a loss of labels here": (
+        lambda x: nn.functional.cross_entropy(x[0], torch.zeros(3, dtype=torch.long)),
+        [X],
+        MIXED,
+    ),
+    "joined": (lambda x: torch.cat([x, torch.zeros(2, 1, 4)], 1), [X], MIXED),
+    "chosen": (lambda x: torch.where(torch.ones(4) > 0, x, 0.0), [X], MIXED),
+    "its number with ours": (lambda x: torch.ones(4) * x.max(), [X], MIXED),
+    "in place": (lambda x: x.clone().add_(torch.ones(4)), [X], MIXED),
+    "into ours": (lambda x: torch.zeros(2, 3, 4).add_(x), [X], MIXED),
+    "a guess at the device": (
+        lambda x: x + torch.ones(4, device="cuda" if torch.cuda.is_available() else "cpu"),
+        [X],
+        MIXED,
+    ),
     "brought here": (lambda x: x.cpu() * 2, [X], RETURNED),
     "written into a new tensor": (filled, [X], RETURNED),
     "a pair": (lambda x: (x, torch.zeros(3)), [X], RETURNED),
@@ -77,7 +127,12 @@ def try_there(*call):
     """What is found in a process of its own: judges are forked from this one, and where the device is known, autograd
     has threads that would be lost in a fork."""
     here, there = multiprocessing.Pipe()
-    child = multiprocessing.get_context("fork").Process(target=lambda: there.send(elsewhere.try_there(*call)))
+
+    def tell():
+        torch.set_num_threads(1)  # as in a worker
+        there.send(elsewhere.try_there(*call))
+
+    child = multiprocessing.get_context("fork").Process(target=tell)
     child.start()
     child.join(60)
     assert child.exitcode == 0 and here.poll()
@@ -103,10 +158,39 @@ def test_parameters_and_buffers_move_and_plain_attributes_do_not():
     assert kept.inner.weight.device.type == "cpu" and type(kept.shift) is torch.Tensor
 
 
-def test_torch_s_own_modules_hold():
-    for module in (
-        nn.MultiheadAttention(4, 2, batch_first=True),
-        nn.TransformerEncoderLayer(4, 2, 8, batch_first=True),
-    ):
-        arguments = [X, X, X] if isinstance(module, nn.MultiheadAttention) else [X]
-        assert try_there(module, [module], arguments, {}) == ""
+MODULES = {
+    "attention": (nn.MultiheadAttention(4, 2, batch_first=True), [X, X, X]),
+    "encoder layer": (nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), [X]),
+    "norm": (nn.LayerNorm(4), [X]),
+    "embedding": (nn.Embedding(5, 4), [torch.tensor([1, 2])]),
+    "recurrent": (nn.GRU(4, 6, batch_first=True), [X]),
+    "recurrent cell": (nn.GRUCell(4, 6), [X[0]]),
+    "with a memory": (nn.LSTM(4, 6, batch_first=True), [X]),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_torch_s_own_modules_hold(name):
+    module, arguments = MODULES[name]
+    assert try_there(module, [module], arguments, {}) == ""
+
+
+@pytest.mark.parametrize("name", ["recurrent", "recurrent cell"])
+def test_a_state_made_here_is_found_in_recurrent_modules(name):
+    module, arguments = MODULES[name]
+    state = torch.zeros(1, 2, 6) if name == "recurrent" else torch.zeros(3, 6)
+    assert try_there(lambda x: module(x, state), [module], arguments, {}) == MIXED
+
+
+@pytest.mark.parametrize("module", [nn.GRU(4, 6, batch_first=True), nn.LSTM(4, 6, batch_first=True), nn.GRUCell(4, 6)])
+def test_the_numbers_there_are_those_of_the_cpu(module):
+    x = X[0] if isinstance(module, nn.GRUCell) else X
+    expected = module(x)[0] if isinstance(module(x), tuple) else module(x)
+
+    def compare(x):
+        found = module(x)
+        found = found[0] if isinstance(found, tuple) else found
+        assert torch.allclose(found.cpu(), expected, atol=1e-6)
+        return expected  # which lies on the CPU, and is said to, if it came so far
+
+    assert try_there(compare, [module], [x], {}) == RETURNED
