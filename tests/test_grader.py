@@ -399,7 +399,7 @@ def test_a_last_check_is_judged_after_the_others_in_the_same_process(tmp_path, l
         toycourse.edit(root, "test_hidden.py", keeps, keeps.replace("\n", "\n@pytest.mark.last\n"))
     notes = """
 global seen
-seen = seen or x.dtype is torch.float64
+seen = seen or (x.dtype is torch.float64 and x.shape == (3,))
 print("noted " if seen else "new ")
 return x * factor
 """
