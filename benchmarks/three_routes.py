@@ -95,9 +95,12 @@ def compare(assignment: Assignment, most: int, at_once: int) -> Iterator[Graded]
         here = {grade.submission: grade for grade in _here(assignment, entries)}
         with ThreadPoolExecutor(at_once) as threads:
             others = [[threads.submit(route, entry, folder) for route in (hosted, otter)] for entry in entries]
-            for entry, running in zip(entries, others, strict=True):
-                mine: Points = {check.name: check.points for check in here[entry.id].checks}
-                yield Graded(entry.id, mine, *(route.result() for route in running))
+            try:
+                for entry, running in zip(entries, others, strict=True):
+                    mine: Points = {check.name: check.points for check in here[entry.id].checks}
+                    yield Graded(entry.id, mine, *(route.result() for route in running))
+            finally:
+                threads.shutdown(cancel_futures=True)
 
 
 def hand_in(assignment: Assignment, folder: Path, most: int) -> list[Entry]:
@@ -147,7 +150,8 @@ def hosted(entry: Entry, folder: Path) -> Points:
     if done.returncode:
         print(done.stdout, done.stderr, file=sys.stderr)
     shown = json.loads((home / "results" / "results.json").read_text("utf-8"))
-    return {test["extra_data"]["check"]: test.get("score") for test in shown.get("tests", ())}
+    judged = [test for test in shown.get("tests", ()) if "hidden" in test["tags"]]
+    return {test["extra_data"]["check"]: test.get("score") for test in judged}
 
 
 def otter(entry: Entry, folder: Path) -> Points:
