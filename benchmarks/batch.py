@@ -1,6 +1,6 @@
-"""What grading costs: this project, the floor and `otter run` on the same notebooks, side by side in one run.
+"""What grading costs: this project, the floor and two peers on the same notebooks, side by side in one run.
 
-    python benchmarks/batch.py [--submissions 60] [--workers 1] [--isolation require] [--no-otter] [--memory 500] ...
+    python benchmarks/batch.py [--submissions 60] [--workers 1] [--isolation require] [--no-peers] [--memory 500] ...
 
 Rounds alternate between the ways, so that whatever else the machine does falls on each. How each number is made:
 
@@ -12,11 +12,12 @@ Rounds alternate between the ways, so that whatever else the machine does falls 
   hands out and collects; the judges; the zygote; and the workers, as the zygote was told of them by `wait4` (a check on
   `Grade.cpu_seconds`). Starting (imports, warming up, the walls, collecting the tests, the first submissions of each
   judge) happens once per batch, whatever its size, and is printed apart.
-* **known mistakes**  the same for the solution with each known mistake in it: a second judging in a fresh worker for
-  each lost check, and diagnosis, compared with the floor of right submissions. Those that crash or hang are left out:
+* **known mistakes**  the same for the solution with each known mistake in it: a second judging of what was
+  lost, and diagnosis, compared with the floor of right submissions. Those that crash or hang are left out:
   all are graded once before, which also loads the mistakes for the diagnosis, once per judge.
 * **otter**  `otter run` on the notebook without the cells that grading skips, with the same checks as one archive; CPU
   of the command and all it waited for (its kernel too).
+* **nbgrader**  `nbgrader autograde` of one student with the same cells, and one test cell for each check.
 
 Wall time is that of the batch, divided by its submissions; ours may use several judges. Peak memory is the most that
 was resident at once in the process that ran the submission, shared pages included; "own" is what was not shared.
@@ -32,13 +33,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
 import accounts
 import nbformat
+import nbgrader_run
 import otter_run
 import profiling
 from accounts import Cpu
@@ -52,6 +55,7 @@ ROOT = Path(__file__).parent.parent
 ROLES = ("workers", "judges", "zygote", "supervisor")
 HALTING = (Status.CRASHED, Status.TIMED_OUT, Status.OUT_OF_MEMORY)
 SAME = 6
+CHEAPER = {"otter run": 75, "nbgrader autograde": 60}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 
@@ -196,8 +200,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--isolation", default="require", help="require, best, off, or one level by its name")
     parser.add_argument("--every", type=int, default=1, help="of the known mistakes, take every n-th")
-    parser.add_argument("--otter", type=int, default=3, help="submissions for `otter run`")
-    parser.add_argument("--no-otter", action="store_true")
+    parser.add_argument("--peers", type=int, default=3, help="submissions for each peer")
+    parser.add_argument("--no-peers", action="store_true", help="without `otter run` and nbgrader")
     parser.add_argument("--otter-venv", type=Path, default=ROOT / ".cache" / "otter", help="made if it is not there")
     parser.add_argument("--memory", type=int, default=0, metavar="N", help="only: memory over N submissions")
     parser.add_argument("--profile", action="store_true", help="only: where the time goes")
@@ -223,8 +227,9 @@ def as_notebook(assignment: Assignment, folder: Path, name: str, source: str) ->
 
 
 def _compare(job: Job, right: list[Entry], wrong: list[Entry], options: argparse.Namespace, folder: Path) -> None:
-    floor, ours, mistakes, otter, same = Way(), Way(), Way(), Way(), Way()
-    peer = _otter(job.assignment, right, options, folder)
+    floor, ours, mistakes, same = Way(), Way(), Way(), Way()
+    peers = _peers(job.assignment, right, options, folder)
+    theirs = {name: Way() for name in peers}
     grading, warm = Ours(job), Floor(job.assignment)
     began, before = time.perf_counter(), accounts.machine()
     try:
@@ -239,15 +244,16 @@ def _compare(job: Job, right: list[Entry], wrong: list[Entry], options: argparse
                 warm.grade(entry, floor)
             _refuse_lost_points(grading.grade(batch, ours))
             grading.grade(wrong[number :: options.rounds], mistakes)
-            if peer is not None and number < options.otter:
-                _add(otter, next(peer))
+            if peers and number < options.peers:
+                for name, run in peers.items():
+                    _add(theirs[name], run())
                 _refuse_lost_points(grading.grade([right[0]] * SAME, same))
         _peaks(grading, right[0], ours)
         _peaks(grading, wrong[0] if wrong else right[0], mistakes)
     finally:
         grading.close()
         warm.close()
-    _print_table(floor, ours, mistakes, otter, same)
+    _print_table(floor, ours, mistakes, theirs, same)
     _print_roles(ours, mistakes)
     _print_start(grading, len(right) + 4 * job.workers)
     _print_machine(began, before, job)
@@ -272,22 +278,34 @@ def _without_halting(grading: Ours, wrong: list[Entry]) -> list[Entry]:
     return [e for e in wrong if not any(check.status in HALTING for check in grades[e.id].checks)]
 
 
-def _otter(
+def _peers(
     assignment: Assignment, right: list[Entry], options: argparse.Namespace, folder: Path
-) -> Iterator[otter_run.Run] | None:
-    if options.no_otter:
-        return None
+) -> dict[str, Callable[[], otter_run.Run]]:
+    """What grades the solution once by each peer that is to be had here. Each has graded it once already."""
+    found: dict[str, Callable[[], otter_run.Run]] = {}
+    if options.no_peers:
+        return found
+    lean = _lean(right[0], folder)
     try:
         program = otter_run.install(options.otter_venv.resolve())
         archive = otter_run.archive(assignment.folder, folder / "otter.zip")
-        path = _lean(right[0], folder)
-        first = otter_run.run(program, path, archive, folder / "otter")
-        if first.score < assignment.points - 1e-3:
-            raise SystemExit(f"otter gives the solution {first.score} of {assignment.points}: nothing to compare with")
+        found["otter run"] = partial(otter_run.run, program, lean, archive, folder / "otter")
+        _refuse_other_points("otter run", assignment, found["otter run"]())
     except otter_run.OtterUnavailable as error:
         print(f"otter is left out: {error}")
-        return None
-    return (otter_run.run(program, path, archive, folder / "otter") for _ in range(options.otter))
+        found.pop("otter run", None)
+    try:
+        found["nbgrader autograde"] = nbgrader_run.Peer(assignment.folder, lean, folder).run
+        _refuse_other_points("nbgrader", assignment, found["nbgrader autograde"]())
+    except nbgrader_run.NbgraderUnavailable as error:
+        print(f"nbgrader is left out: {error}")
+        found.pop("nbgrader autograde", None)
+    return found
+
+
+def _refuse_other_points(name: str, assignment: Assignment, run: otter_run.Run) -> None:
+    if run.score < assignment.points - 1e-3:
+        raise SystemExit(f"{name} gives the solution {run.score} of {assignment.points}: nothing to compare with")
 
 
 def _lean(entry: Entry, folder: Path) -> Path:
@@ -325,21 +343,22 @@ def _peaks(grading: Ours, entry: Entry, way: Way) -> None:
     thread.join()
 
 
-def _print_table(floor: Way, ours: Way, mistakes: Way, otter: Way, same: Way) -> None:
+def _print_table(floor: Way, ours: Way, mistakes: Way, theirs: Mapping[str, Way], same: Way) -> None:
     print(f"\n{'per submission':34}{'n':>5}{'CPU s':>10}{'wall s':>9}{'peak MB':>9}{'own MB':>8}{'x floor':>9}")
     rows = [("the floor", floor), ("this project, full marks", ours), ("this project, known mistakes", mistakes)]
-    for name, way in [*rows, ("otter run, the solution", otter), ("this project, the solution", same)]:
+    rows += [(f"{name}, the solution", way) for name, way in theirs.items()]
+    for name, way in [*rows, ("this project, the solution", same)]:
         if way.count:
             own = f"{way.own / 1e6:8.0f}" if way.own else f"{'':8}"
             times = f"{way.each / floor.each:9.2f}"
             wall = way.wall / way.count
             print(f"{name:34}{way.count:5}{way.each:10.4f}{wall:9.3f}{way.peak / 1e6:9.0f}{own}{times}")
     print()
-    _print_verdict("full marks / floor", ours.each / floor.each, at_most=3)
+    _print_verdict("full marks / floor", ours.each / floor.each, at_most=1.5)
     if mistakes.count:
-        _print_verdict("known mistakes / floor", mistakes.each / floor.each, at_most=4)
-    if otter.count:
-        _print_verdict("otter run / this project", otter.each / same.each, at_least=50)
+        _print_verdict("known mistakes / floor", mistakes.each / floor.each, at_most=3)
+    for name, way in theirs.items():
+        _print_verdict(f"{name} / this project", way.each / same.each, at_least=CHEAPER[name])
 
 
 def _print_verdict(name: str, found: float, *, at_most: float = math.inf, at_least: float = 0.0) -> None:
