@@ -96,7 +96,7 @@ class Diagnostician:
         for name in lost:
             if name not in found:
                 told = _told([mistake for mistake in self.assignment.mistakes if mistake.id in suspected.get(name, ())])
-                told = told or self._implied(name, found)
+                told = told or (self._implied(name, found) if name not in differing else None)
                 if told:
                     found[name] = told
         for name, exchanges in differing.items():
@@ -138,7 +138,13 @@ class Diagnostician:
     def _candidates(self, check: str, exchanges: Sequence[Exchange]) -> list[Mistake]:
         known = [mistake for mistake in self.assignment.mistakes if check in mistake.fails]
         found = [mistake for mistake in known if self._explains(mistake, exchanges)]
-        return [mistake for mistake in found if self._ends_alike(mistake, exchanges)] or found
+        alike = [mistake for mistake in found if self._ends_alike(mistake, exchanges)]
+        return alike if self._is_only_an_error(exchanges) else alike or found
+
+    def _is_only_an_error(self, exchanges: Sequence[Exchange]) -> bool:
+        """Whether all that is wrong is the error at the end: then only its words can tell what the mistake is."""
+        *before, last = exchanges
+        return isinstance(last.answer, Raised) and not self._first_difference(before)
 
     def _explains(self, mistake: Mistake, exchanges: Sequence[Exchange]) -> bool:
         module = self._module((mistake,))
@@ -150,9 +156,13 @@ class Diagnostician:
         if not isinstance(last, Raised):
             return True
         *_, answer = _replay(self._module((mistake,)), exchanges)
-        return isinstance(answer, Raised) and answer.message == last.message
+        return isinstance(answer, Raised) and _words(answer) == _words(last)
 
     def _pair(self, check: str, exchanges: Sequence[Exchange]) -> Explanation | None:
+        """Two mistakes that answer so together, where neither does alone."""
+        alone = any(self._explains(mistake, exchanges) for mistake in self.assignment.mistakes)
+        if alone or self._is_only_an_error(exchanges):
+            return None
         pairs = (
             (one, two)
             for one, two in itertools.combinations(self.assignment.mistakes, 2)
@@ -325,6 +335,11 @@ def _gradients(wrong: Any, right: Any) -> str:
             if not _same_tensor(mine, theirs):
                 return "The values may be right, but the gradient is not the gradient of the formula."
     return ""
+
+
+def _words(raised: Raised) -> str:
+    """What an error says. In a worker, arguments are views."""
+    return raised.message.replace("a view of a leaf", "a leaf")
 
 
 def _named(value: Any) -> str:

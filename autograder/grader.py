@@ -207,6 +207,7 @@ class Sitting:
     _began: float = field(default_factory=time.monotonic)
     _mentions: tuple[scrutiny.Mention, ...] = ()
     _passed_with_lent: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _lent_refused: bool = False
 
     @property
     def checks(self) -> list[Check]:
@@ -327,16 +328,18 @@ class Sitting:
         """Alone, with the solution standing in for the steps before. That verdict is of it alone.
 
         Where it is lost, it is judged once more as it was handed in: it may have been lost for what came before it.
+        What a lent step refused to do says nothing about the submission.
         """
         exchanges: list[Exchange] = []
         finding = self._judge(Draw(check, lent=True), exchanges)
+        refused = self._lent_refused
         if finding.status is Status.PASSED:
             self.findings[check.name] = finding
             self._passed_with_lent[check.name] = check.stand_ins
             return
         if self.findings[check.name].status is not Status.TIMED_OUT:
             self.findings[check.name] = self._judge_again(check)
-        if self.findings[check.name].status is Status.PASSED or finding.status is Status.INTERNAL:
+        if self.findings[check.name].status is Status.PASSED or finding.status is Status.INTERNAL or refused:
             return
         self.findings[check.name] = finding
         self.recorded.pop(check.name, None)
@@ -376,9 +379,11 @@ class Sitting:
         if not draw.lent:
             return self._judge_with(None, draw, recorded, copying=copying)
         self.close()
+        lent = self._understudy(draw)
         try:
-            return self._judge_with(self._understudy(draw), draw, recorded)
+            return self._judge_with(lent, draw, recorded)
         finally:
+            self._lent_refused = lent.refused
             self.close()  # no other check may meet what was lent
 
     def _judge_with(

@@ -47,6 +47,16 @@ replace = "return factor + x"
     assert "should earn every point, and loses" in found["product"] and "test_hidden.py:" in found["product"]
 
 
+def test_a_step_that_can_not_be_lent_to_a_check_is_named(tmp_path):
+    root = toycourse.make(tmp_path, "steps")
+    test_file = root / "solutions" / "steps" / "test_hidden.py"
+    text = test_file.read_text("utf-8")
+    test_file.write_text(text.replace("x = torch.randn(3, 4)\n", "x = torch.randn(3000, 4)\n"), "utf-8")
+    found = {proof.name: proof.problem for proof in verify(root, "steps", Manner()) if proof.kind == "without"}
+    assert found["Layer"] == found["Tower"] == ""
+    assert "should pass what halve is lent to, and loses\n    test_layer_agrees: " in found["halve"]
+
+
 def test_an_unknown_assignment_is_refused(tmp_path):
     with pytest.raises(InstructorError, match="Found there: toy"):
         list(verify(toycourse.make(tmp_path), "toi", Manner()))

@@ -34,6 +34,7 @@ class Understudy:
     """Answers for some steps of the reference. seconds: what all answers together may take.
 
     seed: of what these steps draw; it must tell nothing about the seed of a test's data.
+    refused: whether it was asked for something that it does not do.
     Raises WorkerEnded when more is asked of it.
     """
 
@@ -43,6 +44,7 @@ class Understudy:
         self._stage = Stage({name: value for name, value in names.items() if name not in self._classes})
         self._callable = set(self._stage.names)
         self._seconds = seconds
+        self.refused = False
         self._dice = Dice(seed)
         self._parameters = MOST_PARAMETERS
 
@@ -53,6 +55,7 @@ class Understudy:
             with self._dice.thrown(), torch.enable_grad():
                 return self._answer(request)
         except (_Refused, TypeError, ValueError, KeyError) as error:
+            self.refused = True
             return sendable(Raised("TypeError", ("TypeError", "Exception"), str(error), ""))
         finally:
             self._seconds -= time.monotonic() - began
