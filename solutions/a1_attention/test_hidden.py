@@ -35,15 +35,20 @@ def draw_weights(query_size, key_size, hidden_size):
     }
 
 
-def additive(student, device, weights=None, dtype=SINGLE):
-    """The student's AdditiveAttention with `weights`; by default for queries and keys of width 6."""
+def additive(student, device, suspect, weights=None, dtype=SINGLE):
+    """The student's AdditiveAttention with `weights`, in eval(); by default for queries and keys of width 6."""
     weights = weights or draw_weights(6, 6, 11)
     hidden_size, query_size = weights["query_proj.weight"].shape
     attention = student.AdditiveAttention(query_size, weights["key_proj.weight"].shape[1], hidden_size).to(device)
     if dtype != SINGLE:
         attention.to(dtype)
-    attention.load_weights({name: weight.to(device, dtype) for name, weight in weights.items()})
-    return attention
+    try:
+        attention.load_weights({name: weight.to(device, dtype) for name, weight in weights.items()})
+    except Exception:
+        found = set(attention.state_dict())
+        suspect("additive-with-bias" if found > set(weights) else "additive-renamed")
+        raise
+    return attention.eval()
 
 
 def works_elsewhere(attend):
@@ -80,6 +85,15 @@ def close(answer, expected, rounding=None):
 def agree(answer, expected, rounding=None):
     for part, wanted in zip(pair(answer), expected, strict=True):
         close(part, wanted, rounding)
+
+
+def alike(answer, expected):
+    """Whether they agree."""
+    try:
+        agree(answer, expected)
+    except AssertionError:
+        return False
+    return True
 
 
 def slope_is_right(loss, tensors):
@@ -248,12 +262,15 @@ def views_are_welcome(attend, device):
 
 @pytest.mark.points(1.5)
 @pytest.mark.parametrize(("leading", "dtype"), [((3,), DOUBLE), ((), SINGLE), ((2, 4), SINGLE)], ids=str)
-def test_attention_agrees_with_the_reference(student, reference, device, leading, dtype):
+def test_attention_agrees_with_the_reference(student, reference, device, suspect, leading, dtype):
     """Dot-product attention: context and weights are right, in float32 and float64, after any leading dimensions."""
     sizes = ((5, 16), (7, 16), (7, 9))
     query, key, value = (draw(device, *leading, *size, dtype=dtype) for size in sizes)
-    answer = student.scaled_dot_product_attention(query, key, value)
-    agree(answer, reference.scaled_dot_product_attention(query, key, value))
+    answer = pair(student.scaled_dot_product_attention(query, key, value))
+    expected = reference.scaled_dot_product_attention(query, key, value)
+    if not alike(answer, expected) and not alike(student.scaled_dot_product_attention(query, key, value), answer):
+        suspect("drops-out")
+    agree(answer, expected)
 
 
 @pytest.mark.points(1)
@@ -411,23 +428,33 @@ def test_the_reported_numbers_are_measured(student, reference):
     ids=["square", "two leading"],
 )
 @torch.no_grad()
-def test_additive_agrees_with_the_reference(student, reference, device, leading, length, source, sizes, dtype):
-    """Additive attention: context and weights are right for given weights, whatever the widths."""
+def test_additive_agrees_with_the_reference(student, reference, device, suspect, leading, length, source, sizes, dtype):
+    """Additive attention: context and weights are right for given weights, whatever the widths, in train() as in eval()."""
     weights = draw_weights(*sizes)
     shapes = ((length, sizes[0]), (source, sizes[1]), (source, 13))
     query, key, value = (draw(device, *leading, *shape, dtype=dtype) for shape in shapes)
-    answer = additive(student, device, weights, dtype)(query, key, value)
+    attention = additive(student, device, suspect, weights, dtype)
+    answer = pair(attention(query, key, value))
     expected = reference.AdditiveAttention(*sizes).to(device, dtype)
     expected.load_state_dict(weights)
-    agree(answer, expected(query, key, value))
+    wanted = expected(query, key, value)
+    if not alike(answer, wanted) and not alike(attention(query, key, value), answer):
+        suspect("additive-never-repeats")
+    agree(answer, wanted)
+    attention.train()
+    for _ in range(2):
+        trained = pair(attention(query, key, value))
+        if not alike(trained, wanted):
+            suspect("additive-drops-out")
+        agree(trained, wanted)
 
 
 @pytest.mark.points(0.5)
-def test_additive_learns_with_every_weight(student, device):
+def test_additive_learns_with_every_weight(student, device, suspect):
     """Additive attention: it has hidden * (query + key + 1) weights, and each matrix gets its gradient."""
     query, key, value = (draw(device, *shape, dtype=DOUBLE) for shape in ((2, 3, 5), (2, 7, 9), (2, 7, 6)))
     factors = draw(device, 2, 3, 6, dtype=DOUBLE), draw(device, 2, 3, 7, dtype=DOUBLE)
-    attention = additive(student, device, draw_weights(5, 9, 4), DOUBLE)
+    attention = additive(student, device, suspect, draw_weights(5, 9, 4), DOUBLE)
     parameters = list(attention.parameters())
 
     def loss():
@@ -441,71 +468,71 @@ def test_additive_learns_with_every_weight(student, device):
 
 
 @pytest.mark.points(0.5)
-def test_additive_has_the_right_gradients(student, device):
+def test_additive_has_the_right_gradients(student, device, suspect):
     """Additive attention: the gradients that reach query, key and value agree with finite differences."""
-    gradients_are_right(additive(student, device, dtype=DOUBLE), device, draw_mask(device, 3, 4))
+    gradients_are_right(additive(student, device, suspect, dtype=DOUBLE), device, draw_mask(device, 3, 4))
 
 
 @pytest.mark.points(0.5)
-def test_additive_answers_each_query_alone(student, device):
+def test_additive_answers_each_query_alone(student, device, suspect):
     """Additive attention: only the query itself and the set of its keys and values count."""
     some = slice(1, 3)
-    only_its_own_keys_count(additive(student, device), device, (4, 0, 6, 2, 1, 5, 3), some, some)
+    only_its_own_keys_count(additive(student, device, suspect), device, (4, 0, 6, 2, 1, 5, 3), some, some)
 
 
 @pytest.mark.points(0.5)
-def test_additive_hides_what_is_masked(student, device):
+def test_additive_hides_what_is_masked(student, device, suspect):
     """Additive attention: hiding a key is the same as removing it."""
-    hidden_keys_are_hidden(additive(student, device), device)
+    hidden_keys_are_hidden(additive(student, device, suspect), device)
 
 
 @pytest.mark.points(0.5)
-def test_additive_takes_masks_of_any_shape(student, device):
+def test_additive_takes_masks_of_any_shape(student, device, suspect):
     """Additive attention: masks broadcast, with fewer dimensions or sizes of 1."""
-    masks_of_any_shape_are_taken(additive(student, device), device)
+    masks_of_any_shape_are_taken(additive(student, device, suspect), device)
 
 
 @pytest.mark.points(1)
-def test_additive_gives_empty_rows_zeros(student, device):
+def test_additive_gives_empty_rows_zeros(student, device, suspect):
     """Additive attention: a query that may look nowhere gets zeros, and brings no NaN into any gradient."""
-    attend, mask = additive(student, device), some_rows_empty(device)
+    attend, mask = additive(student, device, suspect), some_rows_empty(device)
     zero_where_empty(empty_rows_have_no_gradient(attend, device, mask), mask)
     empty_rows_are_zero(attend, device, empty_in_short(device))
 
 
 @pytest.mark.points(0.5)
 @torch.no_grad()
-def test_additive_survives_large_scores(student, device):
+def test_additive_survives_large_scores(student, device, suspect):
     """Additive attention: scores in the thousands give shares, not NaN."""
     weights = draw_weights(6, 6, 11)
     weights["score.weight"] *= 4000
     query, key, value = 0.1 * draw(device, 3, 6), draw(device, 4, 6), draw(device, 8, 5)
     key = torch.cat([key, -key])  # scores of either sign
-    context, shares = choosy(additive(student, device, weights)(query, key, value))
+    context, shares = choosy(additive(student, device, suspect, weights)(query, key, value))
     assert (context.shape, shares.shape) == ((3, 5), (3, 8))
     assert context.isfinite().all() and shares.isfinite().all(), "NaN or inf"
     close(shares.sum(dim=-1), torch.ones(3, device=device))
 
 
 @pytest.mark.points(0.5)
-def test_additive_keeps_the_dtype(student, device):
+def test_additive_keeps_the_dtype(student, device, suspect):
     """Additive attention: float16 and bfloat16 come back as they went in, and no number overflows."""
-    attend = additive(student, device, dtype=HALF)
+    attend = additive(student, device, suspect, dtype=HALF)
     dtype_is_kept(attend, device, HALF)
     attend.to(BRAIN)
     dtype_is_kept(attend, device, BRAIN)
 
 
 @pytest.mark.points(0.5)
-def test_additive_keeps_sizes_of_one(student, device):
+def test_additive_keeps_sizes_of_one(student, device, suspect):
     """Additive attention: one query, one key, a batch of one: sizes of 1 stay dimensions."""
-    ones_stay_dimensions(additive(student, device), device)
+    ones_stay_dimensions(additive(student, device, suspect), device)
 
 
 @pytest.mark.points(0.5)
-def test_additive_takes_views_and_leaves_them(student, device, changed_arguments):
+def test_additive_takes_views_and_leaves_them(student, device, suspect, changed_arguments):
     """Additive attention: transposed, sliced and expanded tensors are as good as any, and nothing is changed in place."""
-    views_are_welcome(additive(student, device), device)
+    views_are_welcome(additive(student, device, suspect), device)
     assert not changed_arguments, changed_arguments
 
 

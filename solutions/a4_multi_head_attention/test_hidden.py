@@ -37,14 +37,19 @@ def draw_weights(device, d_model, dtype=SINGLE):
     return weights
 
 
-def attention_with(student, device, weights, num_heads):
-    """The student's MultiHeadAttention with `weights`, in their dtype."""
+def attention_with(student, device, suspect, weights, num_heads):
+    """The student's MultiHeadAttention with `weights`, in their dtype, in eval(): one check looks at training."""
     dtype = weights["q_proj.bias"].dtype
     attention = student.MultiHeadAttention(len(weights["q_proj.bias"]), num_heads).to(device)
     if dtype != SINGLE:
         attention.to(dtype)
-    attention.load_weights(weights)
-    return attention
+    try:
+        attention.load_weights(weights)
+    except Exception:
+        found = set(attention.state_dict())
+        suspect("no-biases" if found < set(weights) else "weights-renamed")
+        raise
+    return attention.eval()
 
 
 def pair(answer, output_shape=None, weights_shape=None):
@@ -76,6 +81,15 @@ def close(answer, expected, rounding=None):
 def agree(answer, expected, rounding=None):
     for part, wanted in zip(pair(answer), expected, strict=True):
         close(part, wanted, rounding)
+
+
+def alike(answer, expected):
+    """Whether they agree."""
+    try:
+        agree(answer, expected)
+    except AssertionError:
+        return False
+    return True
 
 
 def linear(x, weights, name):
@@ -194,27 +208,31 @@ def test_padding_mask_hides_padding(student, device, pad_id):
     ids=["self", "cross", "one head", "heads of width 1"],
 )
 @torch.no_grad()
-def test_agrees_with_the_reference(student, reference, device, batch, length, source, d_model, num_heads, dtype):
+def test_agrees_with_the_reference(student, reference, device, suspect, batch, length, source, d_model, num_heads, dtype):
     """MultiHeadAttention: output and weights are right for given weights, in float32 and float64, for any sizes."""
     weights = draw_weights(device, d_model, dtype)
     query, key, value = (draw(device, batch, size, d_model, dtype=dtype) for size in (length, source, source))
     if num_heads == 4:
         key = value = query
-    answer = attention_with(student, device, weights, num_heads)(query, key, value)
+    attention = attention_with(student, device, suspect, weights, num_heads)
+    output, shares = pair(attention(query, key, value))
     expected = reference.MultiHeadAttention(d_model, num_heads).to(device, dtype)
     expected.load_state_dict(weights)
-    agree(answer, expected(query, key, value))
+    wanted = expected(query, key, value)
+    if not alike((output, shares), wanted) and not alike(attention(query, key, value), (output, shares)):
+        suspect("dropout-never-ends")
+    agree((output, shares), wanted)
 
 
 @pytest.mark.points(2)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_agrees_with_torch(student, device):
+def test_agrees_with_torch(student, device, suspect):
     """MultiHeadAttention: agrees with nn.MultiheadAttention that has the same weights and hides the same keys."""
     weights = draw_weights(device, 12, DOUBLE)
     query, key, value = (draw(device, 2, size, 12, dtype=DOUBLE) for size in (5, 7, 7))
     mask = draw_mask(device, 2, 3, 5, 7)
-    answer = attention_with(student, device, weights, 3)(query, key, value, mask)
+    answer = attention_with(student, device, suspect, weights, 3)(query, key, value, mask)
     theirs = nn.MultiheadAttention(12, 3, batch_first=True, device=device, dtype=DOUBLE)
     packed = {
         "in_proj_weight": torch.cat([weights[f"{name}.weight"] for name in LINEARS[:3]]),
@@ -227,12 +245,12 @@ def test_agrees_with_torch(student, device):
 @pytest.mark.points(1)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_scores_have_the_right_size(student, device):
+def test_scores_have_the_right_size(student, device, suspect):
     """MultiHeadAttention: the scores keep their size, however many heads there are and however wide they are."""
     for d_model, num_heads in ((12, 2), (16, 8)):
         weights = draw_weights(device, d_model)
         query, key, value = (draw(device, 2, size, d_model) for size in (3, 4, 4))
-        attention = attention_with(student, device, weights, num_heads)
+        attention = attention_with(student, device, suspect, weights, num_heads)
         _, shares = pair(attention(query, key, value), None, (2, num_heads, 3, 4))
         width = d_model // num_heads
         for head in range(num_heads):
@@ -246,11 +264,11 @@ def test_scores_have_the_right_size(student, device):
 @pytest.mark.points(1)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_output_is_the_mixture(student, device):
+def test_output_is_the_mixture(student, device, suspect):
     """MultiHeadAttention: in each head each query shares out exactly 1, and the output is the values mixed in these shares."""
     weights = draw_weights(device, 12)
     query, key, value = (draw(device, 2, size, 12) for size in (4, 5, 5))
-    output, shares = pair(attention_with(student, device, weights, 3)(query, key, value), (2, 4, 12), (2, 3, 4, 5))
+    output, shares = pair(attention_with(student, device, suspect, weights, 3)(query, key, value), (2, 4, 12), (2, 3, 4, 5))
     assert (shares >= 0).all(), "a weight is negative"
     close(shares.sum(dim=-1), torch.ones(2, 3, 4, device=device))
     values = linear(value, weights, "v_proj")
@@ -264,7 +282,7 @@ def test_output_is_the_mixture(student, device):
 @pytest.mark.points(1.5)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_heads_have_nothing_to_do_with_one_another(student, device):
+def test_heads_have_nothing_to_do_with_one_another(student, device, suspect):
     """MultiHeadAttention: another head with other weights leaves a head as it was."""
     weights = draw_weights(device, 12)
     weights["out_proj.weight"] = torch.eye(12, device=device)
@@ -274,7 +292,7 @@ def test_heads_have_nothing_to_do_with_one_another(student, device):
         other[f"{name}.weight"][4:8] = draw(device, 4, 12)
         other[f"{name}.bias"][4:8] = draw(device, 4)
     query, key, value = (draw(device, 2, size, 12) for size in (4, 5, 5))
-    attention = attention_with(student, device, weights, 3)
+    attention = attention_with(student, device, suspect, weights, 3)
     output, shares = choosy(attention(query, key, value), (2, 4, 12), (2, 3, 4, 5))
     attention.load_weights(other)
     changed_output, changed_shares = pair(attention(query, key, value))
@@ -288,11 +306,11 @@ def test_heads_have_nothing_to_do_with_one_another(student, device):
 @pytest.mark.points(1)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_a_head_is_removed_by_its_columns(student, device):
+def test_a_head_is_removed_by_its_columns(student, device, suspect):
     """MultiHeadAttention: a head is removed by clearing its columns of out_proj, and the others stay as they were."""
     weights = draw_weights(device, 12)
     query, key, value = (draw(device, 2, size, 12) for size in (4, 5, 5))
-    attention = attention_with(student, device, weights, 3)
+    attention = attention_with(student, device, suspect, weights, 3)
     _, shares = choosy(attention(query, key, value), (2, 4, 12), (2, 3, 4, 5))
     for head in (0, 2):
         alone = weights["out_proj.weight"].clone()
@@ -324,10 +342,10 @@ def test_refuses_heads_that_do_not_fit(student, device):
 @pytest.mark.points(1.5)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_takes_masks_of_any_shape(student, device):
+def test_takes_masks_of_any_shape(student, device, suspect):
     """MultiHeadAttention: masks broadcast to (B, h, L, S) as they stand: per query, per item, per head."""
     query, key, value = (draw(device, 2, size, 12) for size in (4, 5, 5))
-    attention = attention_with(student, device, draw_weights(device, 12), 3)
+    attention = attention_with(student, device, suspect, draw_weights(device, 12), 3)
     for shape in ((2, 3, 4, 5), (4, 5), (2, 1, 1, 5), (3, 1, 5), (2, 1, 4, 5)):
         mask = draw_mask(device, *shape)
         answer = choosy(attention(query, key, value, mask), (2, 4, 12), (2, 3, 4, 5))
@@ -342,10 +360,10 @@ def test_takes_masks_of_any_shape(student, device):
 @pytest.mark.points(1)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_hiding_is_like_removing(student, device):
+def test_hiding_is_like_removing(student, device, suspect):
     """MultiHeadAttention: hiding a key is the same as removing it, whatever it holds."""
     query, key, value = (draw(device, 3, size, 12) for size in (4, 7, 7))
-    attention = attention_with(student, device, draw_weights(device, 12), 3)
+    attention = attention_with(student, device, suspect, draw_weights(device, 12), 3)
     order = torch.randperm(7)
     seen, hidden = order[:4].sort().values.to(device), order[4:].to(device)
     mask = torch.zeros(1, 7, dtype=torch.bool, device=device).index_fill(1, seen, True)
@@ -360,12 +378,12 @@ def test_hiding_is_like_removing(student, device):
 @pytest.mark.points(1)
 @pytest.mark.stand_in("padding_mask", "split_heads", "merge_heads")
 @torch.no_grad()
-def test_padding_is_never_read(student, device):
+def test_padding_is_never_read(student, device, suspect):
     """MultiHeadAttention under padding_mask: each text gives what it gives alone, whatever stands at the padding."""
     tokens = torch.tensor([[7, 2, 5, 9, 9, 9], [3, 1, 8, 4, 6, 2], [5, 6, 0, 2, 9, 9]], device=device)
     text, weights = draw(device, 3, 6, 12), draw_weights(device, 12)
     mask = student.padding_mask(tokens, 9)
-    attention = attention_with(student, device, weights, 4)
+    attention = attention_with(student, device, suspect, weights, 4)
     output, _ = choosy(attention(text, text, text, mask), (3, 6, 12), (3, 4, 6, 6))
     other = torch.where((tokens == 9).unsqueeze(-1), 20 * draw(device, 3, 6, 12), text)
     again, _ = pair(attention(other, other, other, mask))
@@ -378,11 +396,11 @@ def test_padding_is_never_read(student, device):
 @pytest.mark.points(1)
 @pytest.mark.stand_in("causal_mask", "split_heads", "merge_heads")
 @torch.no_grad()
-def test_the_future_is_never_read(student, device):
+def test_the_future_is_never_read(student, device, suspect):
     """MultiHeadAttention under causal_mask: a later token moves no earlier output, and each token sees itself."""
     text, weights = draw(device, 2, 6, 12), draw_weights(device, 12)
     mask = student.causal_mask(6, device)
-    attention = attention_with(student, device, weights, 3)
+    attention = attention_with(student, device, suspect, weights, 3)
     output, shares = choosy(attention(text, text, text, mask), (2, 6, 12), (2, 3, 6, 6))
     close(shares[:, :, 0, 0], torch.ones(2, 3, device=device))
     for now in (1, 4):
@@ -400,11 +418,11 @@ def test_the_future_is_never_read(student, device):
 @pytest.mark.points(1)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_empty_rows_give_the_bias(student, device):
+def test_empty_rows_give_the_bias(student, device, suspect):
     """MultiHeadAttention: a query that may look nowhere gets zero weights, and out_proj.bias as its output."""
     query, key, value = (draw(device, 3, size, 12) for size in (4, 7, 7))
     weights = draw_weights(device, 12)
-    attention = attention_with(student, device, weights, 3)
+    attention = attention_with(student, device, suspect, weights, 3)
     some = draw_mask(device, 3, 1, 4, 7)
     some[1, :, 2] = False
     some[2] = False
@@ -422,13 +440,13 @@ def test_empty_rows_give_the_bias(student, device):
 
 @pytest.mark.points(1)
 @pytest.mark.stand_in("split_heads", "merge_heads")
-def test_empty_rows_have_no_gradient(student, device):
+def test_empty_rows_have_no_gradient(student, device, suspect):
     """MultiHeadAttention: a query that may look nowhere brings no NaN into any gradient, and gets zero."""
     inputs = [draw(device, 3, size, 12).requires_grad_() for size in (4, 7, 7)]
     mask = draw_mask(device, 3, 1, 4, 7)
     mask[1, :, 2] = False
     mask[2] = False
-    attention = attention_with(student, device, draw_weights(device, 12), 3)
+    attention = attention_with(student, device, suspect, draw_weights(device, 12), 3)
     output, _ = pair(attention(*inputs, mask), (3, 4, 12), (3, 3, 4, 7))
     (output * draw(device, 3, 4, 12)).sum().backward()
     of_query, of_key, of_value = (torch.zeros_like(x) if x.grad is None else x.grad for x in inputs)
@@ -445,12 +463,12 @@ def test_empty_rows_have_no_gradient(student, device):
 @pytest.mark.points(1.5)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
-def test_gradients_are_right(student, device, masked):
+def test_gradients_are_right(student, device, suspect, masked):
     """MultiHeadAttention: the gradients of all inputs and of all weights agree with finite differences."""
     inputs = [draw(device, 2, size, 6, dtype=DOUBLE).requires_grad_() for size in (3, 5, 5)]
     mask = draw_mask(device, 2, 1, 3, 5) if masked else None
     factors = draw(device, 2, 3, 6, dtype=DOUBLE)
-    attention = attention_with(student, device, draw_weights(device, 6, DOUBLE), 2)
+    attention = attention_with(student, device, suspect, draw_weights(device, 6, DOUBLE), 2)
     tensors = [*inputs, *attention.parameters()]
 
     def loss():
@@ -475,10 +493,10 @@ def test_gradients_are_right(student, device, masked):
 @pytest.mark.points(1)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_order_is_no_matter(student, device):
+def test_order_is_no_matter(student, device, suspect):
     """MultiHeadAttention: tokens in another order give the same outputs in that order, and each item stands alone."""
     text, weights = draw(device, 4, 6, 12), draw_weights(device, 12)
-    attention = attention_with(student, device, weights, 3)
+    attention = attention_with(student, device, suspect, weights, 3)
     output, shares = choosy(attention(text, text, text), (4, 6, 12), (4, 3, 6, 6))
     order, items = torch.tensor([4, 0, 5, 2, 1, 3], device=device), torch.tensor([2, 0], device=device)
     moved = text[items][:, order]
@@ -490,14 +508,14 @@ def test_order_is_no_matter(student, device):
 @pytest.mark.points(0.5)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_keeps_sizes_of_one(student, device):
+def test_keeps_sizes_of_one(student, device, suspect):
     """MultiHeadAttention: a batch of one, one query, one key, one head, heads of width one: sizes of 1 stay dimensions."""
     sizes = ((1, 1, 1, 6, 2), (1, 3, 4, 6, 1), (2, 1, 4, 3, 3))
     for batch, length, source, d_model, num_heads in sizes:
         weights = draw_weights(device, d_model)
         query, key, value = (draw(device, batch, size, d_model) for size in (length, source, source))
         mask = torch.ones(1, source, dtype=torch.bool, device=device)
-        attention = attention_with(student, device, weights, num_heads)
+        attention = attention_with(student, device, suspect, weights, num_heads)
         answer = attention(query, key, value, mask)
         output, shares = pair(answer, (batch, length, d_model), (batch, num_heads, length, source))
         values = linear(value, weights, "v_proj")
@@ -509,13 +527,13 @@ def test_keeps_sizes_of_one(student, device):
 @pytest.mark.points(0.5)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_takes_views_and_leaves_them(student, device, changed_arguments):
+def test_takes_views_and_leaves_them(student, device, suspect, changed_arguments):
     """MultiHeadAttention: transposed, sliced and expanded tensors are as good as any, and no argument is changed."""
     query = draw(device, 4, 2, 12).transpose(0, 1)
     key = draw(device, 2, 12, 14)[..., ::2].transpose(-2, -1)
     value = draw(device, 1, 7, 12).expand(2, 7, 12)
     mask = draw_mask(device, 1, 7).expand(4, 7)
-    attention = attention_with(student, device, draw_weights(device, 12), 3)
+    attention = attention_with(student, device, suspect, draw_weights(device, 12), 3)
     answer = choosy(attention(query, key, value, mask), (2, 4, 12), (2, 3, 4, 7))
     plain = [tensor.contiguous() for tensor in (query, key, value, mask)]
     agree(answer, pair(attention(*plain)))
@@ -526,7 +544,7 @@ def test_takes_views_and_leaves_them(student, device, changed_arguments):
 @pytest.mark.points(0.5)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_survives_large_scores(student, device):
+def test_survives_large_scores(student, device, suspect):
     """MultiHeadAttention: scores in the thousands, of either sign, give shares, and hidden keys none."""
     weights = draw_weights(device, 12)
     eye, zeros = torch.eye(12, device=device), torch.zeros(12, device=device)
@@ -536,7 +554,7 @@ def test_survives_large_scores(student, device):
     key[:, 1] -= 5
     query = 40 * torch.tensor([1.0, -1.0, 0.5], device=device)[:, None].expand(2, 3, 12)
     value = draw(device, 2, 6, 12)
-    attention = attention_with(student, device, weights, 3)
+    attention = attention_with(student, device, suspect, weights, 3)
     for mask in (None, torch.arange(6, device=device).unsqueeze(0) > 1):
         output, shares = choosy(attention(query, key, value, mask), (2, 3, 12), (2, 3, 3, 6))
         assert output.isfinite().all() and shares.isfinite().all(), "NaN or inf"
@@ -549,13 +567,13 @@ def test_survives_large_scores(student, device):
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @pytest.mark.parametrize("dtype", [HALF, BRAIN], ids=str)
 @torch.no_grad()
-def test_keeps_the_dtype(student, device, dtype):
+def test_keeps_the_dtype(student, device, suspect, dtype):
     """MultiHeadAttention: float16 and bfloat16 come back as they went in, and no number overflows."""
     weights = draw_weights(device, 12, dtype)
     query, key, value = (draw(device, 3, size, 12, dtype=dtype) for size in (4, 7, 7))
     mask = draw_mask(device, 3, 1, 4, 7)
     mask[1, :, 2] = False
-    answer = attention_with(student, device, weights, 3)(query, key, value, mask)
+    answer = attention_with(student, device, suspect, weights, 3)(query, key, value, mask)
     output, shares = choosy(answer, (3, 4, 12), (3, 3, 4, 7))
     assert output.dtype == dtype and shares.dtype == dtype, f"{dtype} became {output.dtype} and {shares.dtype}"
     assert output.isfinite().all() and shares.isfinite().all(), "NaN or inf"
@@ -568,29 +586,38 @@ def test_keeps_the_dtype(student, device, dtype):
 @pytest.mark.points(0.5)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_training_changes_nothing(student, device):
+def test_training_changes_nothing(student, device, suspect):
     """MultiHeadAttention: train() and eval() give the same."""
     query, key = draw(device, 2, 4, 12), draw(device, 2, 7, 12)
-    attention = attention_with(student, device, draw_weights(device, 12), 3)
+    attention = attention_with(student, device, suspect, draw_weights(device, 12), 3)
+    calm, still = (choosy(attention(query, key, key), (2, 4, 12), (2, 3, 4, 7)) for _ in range(2))
     attention.train()
-    first = choosy(attention(query, key, key), (2, 4, 12), (2, 3, 4, 7))
-    attention.eval()
-    agree(attention(query, key, key), first)
+    first, second = (pair(attention(query, key, key), (2, 4, 12), (2, 3, 4, 7)) for _ in range(2))
+    if not alike(still, calm):
+        suspect("dropout-never-ends")
+    elif not alike(first, second):
+        if not alike((calm[0], first[1]), (calm[0], second[1])):
+            suspect("dropout-in-training")
+        else:
+            suspect("dropout-on-the-output" if (first[0] == 0).any() else "dropout-in-the-mixture")
+    agree(still, calm)
+    agree(first, calm)
+    agree(second, calm)
 
 
 @pytest.mark.points(1)
 @pytest.mark.stand_in("split_heads", "merge_heads")
 @torch.no_grad()
-def test_weights_are_saved_and_loaded(student, device):
+def test_weights_are_saved_and_loaded(student, device, suspect):
     """MultiHeadAttention: state_dict() holds the four weights and the four biases, and another instance can take them."""
     weights = draw_weights(device, 12)
-    attention = attention_with(student, device, weights, 3)
+    attention = attention_with(student, device, suspect, weights, 3)
     state = attention.state_dict()
     if not hasattr(attention, "load_named"):
         assert set(state) == set(weights), f"found {sorted(state)}, expected {sorted(weights)}"
         for name, tensor in weights.items():
             close(state[name], tensor)
-    other = student.MultiHeadAttention(12, 3).to(device)
+    other = student.MultiHeadAttention(12, 3).to(device).eval()
     query, key = draw(device, 2, 4, 12), draw(device, 2, 7, 12)
     before, _ = pair(other(query, key, key), (2, 4, 12), (2, 3, 4, 7))
     other.load_state_dict(state)
