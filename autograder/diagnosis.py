@@ -251,8 +251,8 @@ def _cover(candidates: Mapping[str, Sequence[Mistake]], lost: Sequence[str]) -> 
         chosen = [mistakes[id_] for id_ in rank if rank[id_] == best]
         explained = [name for name, known in left.items() if any(mistake in known for mistake in chosen)]
         for name in explained:
-            del left[name]
-            told = _told(chosen)
+            known = left.pop(name)
+            told = _told([mistake for mistake in chosen if mistake in known])
             if told:
                 found[name] = told
     return found
