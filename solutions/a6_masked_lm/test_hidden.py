@@ -150,6 +150,10 @@ def test_mask_selects_the_right_share(student, device, suspect, p):
     ordinary, asked = ~torch.isin(ids, torch.tensor(special)), labels.cpu() != -100
     total, chosen = ordinary.sum().item(), asked.sum().item()
     share = chosen / total
+    in_column = (asked & ordinary).sum(dim=0)
+    if ((in_column == 0) | (in_column == ordinary.sum(dim=0))).all() and 0 < chosen < total:
+        suspect("mask-same-columns")
+        raise AssertionError("every row has the same places selected")
     if abs(share - 0.8 * p) < 0.01 * p and (inputs.cpu()[asked] == special[0]).all():
         suspect("mask-only-masked-have-labels")
     if abs(share - 0.9 * p) < 0.01 * p:
@@ -163,8 +167,6 @@ def test_mask_selects_the_right_share(student, device, suspect, p):
     for column in range(length):
         count = ordinary[:, column].sum().item()
         found = asked[:, column].sum().item()
-        if not within(found, count, p) and found in (0, count):
-            suspect("mask-same-columns")
         assert within(found, count, p), f"of column {column}, {found} of {count} were selected"
     for word in words:
         count, found = (ids == word).sum().item(), asked[ids == word].sum().item()
@@ -207,6 +209,15 @@ def test_mask_80_10_10(student, device, suspect):
         for part, right in zip((hidden, other, kept), wanted, strict=True):
             found = part[places].sum().item()
             assert within(found, number, right, 6.5), f"the shares depend on the place: {found} of {number} at {places}"
+    inputs, labels = masked(student, ids.to(device), special[0], 1000, special, p=0.15)
+    inputs, asked = inputs.cpu(), labels.cpu() != -100
+    if asked.all() and (labels == 0).any():
+        suspect("mask-unasked-labels-zero")
+    elif (inputs[asked] == special[0]).all():
+        suspect("mask-one-throw-for-both")
+    number, hidden, kept = asked.sum().item(), (inputs == special[0]) & asked, (inputs == ids) & asked
+    for part, right in zip((hidden, asked & ~hidden & ~kept, kept), wanted, strict=True):
+        assert within(part.sum().item(), number, right, 6.5), "the shares depend on p"
 
 
 @pytest.mark.points(1)
@@ -780,7 +791,7 @@ def test_encoder_works_on_another_device(student, device):
 # Step 6: pretrain
 
 
-def blind_model(student, device, vocab_size, pad_id):
+def blind_model(student, device, vocab_size, pad_id, dtype=SINGLE):
     """A model that can't learn anything but the bias of its head: what it is asked for, and no more.
 
     The token table and the norm of the head are zero, so the logits are the bias and every other gradient is zero.
@@ -789,7 +800,7 @@ def blind_model(student, device, vocab_size, pad_id):
     weights = encoder_weights(vocab_size, 8, 1, 12, 32)
     for name in ("embeddings.token.weight", "head.norm.weight", "head.norm.bias", "head.bias"):
         weights[name] = torch.zeros_like(weights[name])
-    return made(student.BertEncoder, device, SINGLE, weights, vocab_size, **sizes, pad_id=pad_id)
+    return made(student.BertEncoder, device, dtype, weights, vocab_size, **sizes, pad_id=pad_id)
 
 
 def trained(student, model, sequences, mask_id, vocab_size, special, **options):
@@ -804,6 +815,20 @@ def trained(student, model, sequences, mask_id, vocab_size, special, **options):
 def learnt_bias(model, device):
     with torch.no_grad():
         return model(torch.zeros(1, 2, dtype=torch.int64, device=device))[0, 1]
+
+
+def suspect_idleness(suspect, moved, losses):
+    """The model is as it was. If the losses tell of learning all the same, another one has learnt."""
+    if not moved:
+        suspect("pretrain-trains-a-copy" if max(losses) - min(losses) > 1e-3 else "pretrain-never-steps")
+
+
+def leaves_out_the_first_ids(above):
+    """above: how far the bias of each ordinary id that was read, in order, lies above that of one never asked for.
+
+    The ids 0, 1 and 2 are special in the notebook and ordinary words here.
+    """
+    return (above[:3].abs() < 1e-4).all() and (above[3:] > 0.01).all()
 
 
 def rates(steps, peak):
@@ -821,22 +846,30 @@ STEPS_BEFORE = ("mask_tokens", "mlm_loss", "BertEmbeddings", "MaskedLMHead", "Be
 def test_pretraining_follows_the_recipe(student, device):
     """Pretraining: step by step, losses fall as AdamW makes them fall with the prescribed learning rates."""
     special, words = vocabulary(17, 3)
-    word, steps, peak = words[5].item(), 24, 0.15
+    word, steps, peak = words[5].item(), 60, 0.1
+    model = blind_model(student, device, 17, special[1], DOUBLE)
+    sequences = torch.full((30, 20), word, device=device)
+    losses = trained(student, model, sequences, special[0], 17, special, steps=steps, batch_size=20, peak=peak)
+    learnt = learnt_bias(model, device)
+    expected = [by_the_recipe(word, steps, peak, decay) for decay in (0.01, 0.0)]  # whether biases decay is free
+    right, bias = min(expected, key=lambda pair: abs(pair[0][-1] - losses[-1]))
+    for step, (mine, wanted) in enumerate(zip(losses, right, strict=True), 1):
+        assert abs(mine - wanted) < 0.01 * wanted, f"in step {step} the loss is {mine:.4f}, not {wanted:.4f}"
+    close(learnt, bias.to(device), (1e-2, 1e-2))
+
+
+def by_the_recipe(word, steps, peak, decay):
+    """The losses of a bias that is asked for one word of 17 again and again, and the bias in the end."""
     bias = torch.zeros(17, dtype=DOUBLE, requires_grad=True)
-    optimizer = torch.optim.AdamW([bias], lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
-    expected = []
+    optimizer = torch.optim.AdamW([bias], lr=peak, betas=(0.9, 0.98), weight_decay=decay)
+    losses = []
     for rate in rates(steps, peak):
         loss = -bias.log_softmax(dim=0)[word]
         (bias.grad,) = torch.autograd.grad(loss, bias)
         optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
-        expected.append(loss.item())
-    model = blind_model(student, device, 17, special[1])
-    sequences = torch.full((30, 20), word, device=device)
-    losses = trained(student, model, sequences, special[0], 17, special, steps=steps, batch_size=20, peak=peak)
-    for step, (mine, right) in enumerate(zip(losses, expected, strict=True), 1):
-        assert abs(mine - right) < 0.045 * right, f"in step {step} the loss is {mine:.4f}, not {right:.4f}"
-    close(learnt_bias(model, device), bias.detach().float().to(device), (6e-2, 3e-2))
+        losses.append(loss.item())
+    return losses, bias.detach()
 
 
 @pytest.mark.points(0.5)
@@ -866,10 +899,13 @@ def test_pretraining_hides_other_words_each_time(student, device, suspect):
     sentence = torch.cat([torch.tensor([special[1]]), read])
     model = blind_model(student, device, 30, special[2])
     sequences = sentence.repeat(4, 1).to(device)
-    trained(student, model, sequences, special[0], 30, special, steps=50, batch_size=4, peak=0.05)
+    losses = trained(student, model, sequences, special[0], 30, special, steps=50, batch_size=4, peak=0.05)
     bias = learnt_bias(model, device).cpu()
     above = bias[read] - bias[unread].mean()
-    if bias[special[0]] - bias[unread].mean() > 0.2:
+    suspect_idleness(suspect, bias.any(), losses)
+    if leaves_out_the_first_ids(above):
+        suspect("pretrain-ids-fixed")
+    elif bias[special[0]] - bias[unread].mean() > 0.2:
         suspect("pretrain-asks-for-the-inputs")
     elif (above > 0.2).any() and (above.abs() < 1e-4).any():
         suspect("pretrain-masks-once")
@@ -888,10 +924,13 @@ def test_pretraining_asks_only_for_hidden_words(student, device, suspect):
     sequences = torch.cat([torch.full((24, 1), special[1]), some_of(read, 24, 12)], dim=1)
     sequences[::2, 8:] = special[2]
     model = blind_model(student, device, 30, special[2])
-    trained(student, model, sequences.to(device), special[0], 30, special, steps=30, batch_size=20, peak=0.05)
+    losses = trained(student, model, sequences.to(device), special[0], 30, special, steps=30, batch_size=20, peak=0.05)
     bias = learnt_bias(model, device).cpu()
     never = bias[unread].mean()
-    if bias[special[0]] - never > 0.05:
+    suspect_idleness(suspect, bias.any(), losses)
+    if leaves_out_the_first_ids(bias[read] - never):
+        suspect("pretrain-ids-fixed")
+    elif bias[special[0]] - never > 0.05:
         suspect("pretrain-asks-for-the-inputs")
     elif bias[special[1]] - never > 0.05:
         suspect("pretrain-asks-everywhere")
@@ -909,10 +948,13 @@ def test_pretraining_reads_everything(student, device, suspect):
     special, words = vocabulary(30, 4)
     model = blind_model(student, device, 30, special[2])
     sequences = words[:10].repeat(2)[:, None].expand(20, 24)[torch.randperm(20)].to(device)
-    trained(student, model, sequences, special[0], 30, special, steps=60, batch_size=4, peak=0.05)
+    losses = trained(student, model, sequences, special[0], 30, special, steps=60, batch_size=4, peak=0.05)
     bias = learnt_bias(model, device).cpu()
     above = bias[words[:10]] - bias[words[10:]].mean()
-    if (above > 0.2).any() and (above.abs() < 1e-4).any():
+    suspect_idleness(suspect, bias.any(), losses)
+    if leaves_out_the_first_ids(above):
+        suspect("pretrain-ids-fixed")
+    elif (above > 0.2).any() and (above.abs() < 1e-4).any():
         suspect("pretrain-first-sequences-only")
     assert (above > 0.01).all(), f"the sequences of {(above <= 0.01).sum().item()} words out of 10 were never read"
 
@@ -1039,9 +1081,13 @@ def test_the_pretrained_model_knows_the_language(student, device, suspect):
     sizes = {"d_model": 64, "num_heads": 4, "num_layers": 2, "d_hidden": 128, "max_length": 18, "pad_id": pad}
     model = made(student.BertEncoder, device, SINGLE, first_weights(), 20, **sizes)
     sequences = language.sample(15_000).to(device)
-    trained(student, model, sequences, mask_id, 20, language.special, steps=700, batch_size=64, peak=5e-3)
+    with torch.no_grad():
+        before = model(sequences[:4])
+    losses = trained(student, model, sequences, mask_id, 20, language.special, steps=700, batch_size=64, peak=5e-3)
 
     model.eval()
+    with torch.no_grad():
+        moved = not torch.allclose(model(sequences[:4]), before, rtol=1e-3, atol=1e-3)
     held_out = language.sample(2000)
     inputs, asked = language.corrupt(held_out)
     with torch.no_grad():
@@ -1060,7 +1106,10 @@ def test_the_pretrained_model_knows_the_language(student, device, suspect):
         mine = surprise(logs[:, 1:-1, language.words], where)
         closed[name], left_alone[name] = (none - mine) / (none - both), (none - left) / (none - both)
     sure = logs[:, 0, language.special[2]].exp().mean().item()  # of the first token, which nobody asks for
-    if closed["masked"] > 0.75 and closed["visible"] < 0.6:
+    suspect_idleness(suspect, moved, losses)
+    if not moved:
+        pass  # what follows is about what was learnt
+    elif closed["masked"] > 0.75 and closed["visible"] < 0.6:
         suspect("pretrain-asks-everywhere" if sure > 0.5 else "pretrain-hides-all-behind-mask")
     elif surprise(logs[:, 1:-1, language.words], asked) > math.log(20):
         suspect("pretrain-shows-the-answers")
