@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from autograder.errors import BrokenAssignment, InstructorError, OperatorError
@@ -421,8 +421,7 @@ def _by_hand(table: _Table, checks: list[str]) -> tuple[ByHand, ...]:
 
 
 def _visibility(table: _Table) -> Visibility:
-    wanted = table.one_of("hidden_checks", VISIBILITIES)
-    return next(known for known in VISIBILITIES if known == wanted)
+    return cast(Visibility, table.one_of("hidden_checks", VISIBILITIES))
 
 
 def _policy(table: _Table) -> Policy:

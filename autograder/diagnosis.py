@@ -160,8 +160,8 @@ class Diagnostician:
 
     def _pair(self, check: str, exchanges: Sequence[Exchange]) -> Explanation | None:
         """Two mistakes that answer so together, where neither does alone."""
-        alone = any(self._explains(mistake, exchanges) for mistake in self.assignment.mistakes)
-        if alone or self._is_only_an_error(exchanges):
+        others = [mistake for mistake in self.assignment.mistakes if check not in mistake.fails]  # the rest were tried
+        if self._is_only_an_error(exchanges) or any(self._explains(mistake, exchanges) for mistake in others):
             return None
         pairs = (
             (one, two)

@@ -81,14 +81,18 @@ def peak(pid: int) -> int:
 
 def machine() -> tuple[float, float]:
     """Seconds since the start that all processors together spent on anything, and that the host took from them."""
-    fields = [int(field) / TICK for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    return sum(fields), fields[7]
+    spent = _processors()
+    return sum(spent), spent[7]
 
 
 def idle() -> float:
     """Seconds since the start in which processors had nothing to do, or waited for a disk, added up."""
-    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-    return (int(fields[4]) + int(fields[5])) / TICK
+    return sum(_processors()[3:5])
+
+
+def _processors() -> list[float]:
+    """Seconds of all processors together: user, nice, system, idle, iowait, irq, softirq, steal."""
+    return [int(field) / TICK for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
 
 
 def _stat(pid: int) -> list[str]:

@@ -289,17 +289,17 @@ def _peers(
     try:
         program = otter_run.install(options.otter_venv.resolve())
         archive = otter_run.archive(assignment.folder, folder / "otter.zip")
-        found["otter run"] = partial(otter_run.run, program, lean, archive, folder / "otter")
-        _refuse_other_points("otter run", assignment, found["otter run"]())
+        run = partial(otter_run.run, program, lean, archive, folder / "otter")
+        _refuse_other_points("otter", assignment, run())
+        found["otter run"] = run
     except otter_run.OtterUnavailable as error:
         print(f"otter is left out: {error}")
-        found.pop("otter run", None)
     try:
-        found["nbgrader autograde"] = nbgrader_run.Peer(assignment.folder, lean, folder).run
-        _refuse_other_points("nbgrader", assignment, found["nbgrader autograde"]())
+        peer = nbgrader_run.Peer(assignment.folder, lean, folder)
+        _refuse_other_points("nbgrader", assignment, peer.run())
+        found["nbgrader autograde"] = peer.run
     except nbgrader_run.NbgraderUnavailable as error:
         print(f"nbgrader is left out: {error}")
-        found.pop("nbgrader autograde", None)
     return found
 
 

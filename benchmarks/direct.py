@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import itertools
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -30,6 +31,12 @@ def load(path: Path, name: str) -> ModuleType:
 def checks(tests: ModuleType) -> dict[str, Callable[..., None]]:
     """The check functions of a hidden test file, in its order."""
     return {name: value for name, value in vars(tests).items() if name.startswith("test_") and callable(value)}
+
+
+def hidden(assignment: Path) -> dict[str, Callable[..., None]]:
+    """The checks of an assignment's folder, whatever was imported before by the name of their file."""
+    sys.modules.pop("test_hidden", None)
+    return checks(load(assignment / "test_hidden.py", "test_hidden"))
 
 
 def points(check: Callable[..., None]) -> float:

@@ -5,7 +5,6 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 import time
 import venv
 import zipfile
@@ -36,7 +35,7 @@ from pathlib import Path
 import direct
 
 FOLDER = Path(os.path.dirname(os.path.abspath(__file__)))
-TESTS = direct.checks(direct.load(FOLDER / "test_hidden.py", "test_hidden"))
+TESTS = direct.hidden(FOLDER)
 REFERENCE = direct.load(FOLDER / "solution.py", {name!r})
 
 
@@ -79,8 +78,7 @@ def install(folder: Path) -> Path:
 
 def archive(assignment: Path, target: Path) -> Path:
     """An Otter archive with one question for each hidden check, in its exception format."""
-    sys.modules.pop("test_hidden", None)
-    found = direct.checks(direct.load(assignment / "test_hidden.py", "test_hidden"))
+    found = direct.hidden(assignment)
     with zipfile.ZipFile(target, "w") as file:
         file.writestr("otter_config.json", json.dumps(CONFIG))
         for name, check in found.items():

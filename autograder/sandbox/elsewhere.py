@@ -1,9 +1,8 @@
 """Whether a call would hold on another device, found on a machine that has none.
 
 The arguments, parameters and buffers are wrapped: they say that they lie on a device that does not exist, and are
-computed with on the CPU. An operation between one of them and a tensor of the CPU is refused as on any accelerator,
-where such operations allow it not. Only that refusal says something; whatever else goes wrong is taken for a limit of
-the wrapping.
+computed with on the CPU. An operation between one of them and a tensor of the CPU is refused where an accelerator
+refuses it. Only that refusal says something; whatever else goes wrong is taken for a limit of the wrapping.
 """
 
 import warnings
@@ -18,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_a
 DEVICE = "npy"
 MIXED = "a tensor of the CPU met one of the other device"
 RETURNED = "the result lies on the CPU, though the arguments do not"
-SAME_DEVICE = "same device"  # torch's own words where it looks before it computes
+SAME_DEVICE = "same device"  # in torch's own words too, where it looks before it computes
 ATEN = torch.ops.aten
 BETWEEN = {ATEN.copy_, ATEN._to_copy, ATEN._pack_padded_sequence, ATEN._pad_packed_sequence}
 INDEXED = {ATEN.index, ATEN._unsafe_index, ATEN.index_put, ATEN.index_put_, ATEN._index_put_impl_}
@@ -26,7 +25,6 @@ INDEXED = {ATEN.index, ATEN._unsafe_index, ATEN.index_put, ATEN.index_put_, ATEN
 
 def prepare() -> None:
     """Load what this needs, once, before the fork: it is most of what it costs."""
-    _register()
     try_there(torch.add, [], [torch.ones(2), torch.ones(2)], {})
 
 
@@ -44,15 +42,9 @@ def try_there(function: Callable[..., Any], modules: Sequence[nn.Module], args: 
             tensors = {**dict(through.named_parameters()), **dict(through.named_buffers())}
             weights = {name: moved.take(tensor) for name, tensor in tensors.items()}
             result = torch.func.functional_call(through, weights, (moved.take(list(args)), moved.take(dict(kwargs))))
-        except _Mixed:
-            return MIXED
         except Exception as error:
             return MIXED if SAME_DEVICE in str(error) else ""
         return RETURNED if moved.count and _on_cpu(result) else ""
-
-
-class _Mixed(RuntimeError):
-    """Tensors of two devices met where an accelerator refuses it."""
 
 
 class _There(torch.Tensor):
@@ -96,7 +88,7 @@ def _perform(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     large_here: list[torch.Tensor] = []
     here_args, here_kwargs = _unwrapped(args, there, large_here), _unwrapped(kwargs, there, large_here)
     if there and large_here and not _may_meet(operator.overloadpacket, args):
-        raise _Mixed(MIXED)
+        raise RuntimeError(f"all tensors must be on the {SAME_DEVICE}")
     result_is_there = bool(there)
     if isinstance(kwargs.get("device"), torch.device):
         result_is_there = kwargs["device"].type == DEVICE
