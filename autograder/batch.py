@@ -107,7 +107,8 @@ def grade(request: Request, watcher: Watcher) -> Graded:
         watcher.started(Start(len(entries), len(plan.done), workers, now.device, now.isolation, len(plan.parts)))
         if plan.waiting:
             words = book.adjustments(assignment.name)
-            with engine.pool(Job(assignment, secret, engine.profile, now.device, workers)) as pool:
+            job = Job(assignment, secret, engine.profile, now.device, workers, batch=notebook.together(entries))
+            with engine.pool(job) as pool:
                 for judged in _judge(pool, plan, assignment):
                     fresh = _dated(judged, plan.entries[judged.submission])
                     book.record(fresh, datetime.now(UTC), Origin(now.basis, _suffix(plan.entries[fresh.submission])))

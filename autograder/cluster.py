@@ -493,6 +493,7 @@ def _order(job: Job, cluster: Cluster) -> dict[str, Any]:
         "device": job.device,
         "every_alone": job.every_alone,
         "only": sorted(job.only),
+        "batch": job.batch,
     }
 
 

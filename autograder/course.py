@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from autograder.errors import BrokenAssignment, InstructorError, OperatorError
 from autograder.records import VISIBILITIES, Assignment, ByHand, Limits, Mistake, Policy, Share, Visibility
 
-SEEDS = "hmac-sha256 of purpose, code and check; 63 bits"
+SEEDS = "hmac-sha256 of purpose, batch or code, and check; 63 bits"
 DIFFICULTIES = ("gentle", "moderate", "demanding")
 
 _SIZES = ("memory", "reply", "output", "file")
@@ -179,14 +179,17 @@ def fingerprint(secret: bytes) -> str:
     return hmac.digest(secret, b"fingerprint", "sha256").hex()[:16]
 
 
-def input_seed(secret: bytes, digest: str, check: str) -> int:
-    """Seeds the data that a check draws: unknown to the submission, the same at every regrade."""
-    return _seed(secret, "input", digest, check)
+def input_seed(secret: bytes, lot: str, check: str) -> int:
+    """Seeds the data that a check draws: unknown to the submission, the same at every regrade.
+
+    lot: the batch, whose submissions all get the same data; or the digest of the code, for data of its own.
+    """
+    return _seed(secret, "input", lot, check)
 
 
-def worker_seed(secret: bytes, digest: str, check: str) -> int:
+def worker_seed(secret: bytes, lot: str, check: str) -> int:
     """Seeds the worker; it tells nothing about the input's seed."""
-    return _seed(secret, "worker", digest, check)
+    return _seed(secret, "worker", lot, check)
 
 
 def parse(path: Path, text: str) -> ast.Module:
@@ -524,6 +527,6 @@ def _unusable(path: Path) -> str:
     )
 
 
-def _seed(secret: bytes, label: str, digest: str, check: str) -> int:
-    message = "\0".join((label, digest, check)).encode()
+def _seed(secret: bytes, label: str, lot: str, check: str) -> int:
+    message = "\0".join((label, lot, check)).encode()
     return int.from_bytes(hmac.digest(secret, message, "sha256")[:8], "big") >> 1

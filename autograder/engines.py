@@ -43,6 +43,7 @@ class Job:
     """What a pool is to do for each entry.
 
     every_alone: a fresh worker for each check.  only: the checks to judge, all if empty.
+    batch: what is graded together gets the same inputs; each submission its own, if empty.
     """
 
     assignment: Assignment
@@ -52,6 +53,7 @@ class Job:
     workers: int = 1
     every_alone: bool = False
     only: frozenset[str] = frozenset()
+    batch: str = ""
 
 
 @dataclass(slots=True)
@@ -232,6 +234,7 @@ def _serve(judge: Judge, job: Job, slot: int, connection: socket.socket, zygote:
         device=device,
         secret=job.secret,
         isolation=job.profile.level,
+        batch=job.batch,
         slot=slot,
         every_alone=job.every_alone,
         only=job.only,

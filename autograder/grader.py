@@ -15,6 +15,7 @@ from autograder import course, feedback, notebook, scrutiny
 from autograder.diagnosis import NOTHING, Diagnostician, Explanation, Recognition
 from autograder.errors import BrokenAssignment, UnreadableSubmission
 from autograder.judge import Bench, Finding, Judge
+from autograder.precedents import Hearing, Precedents, looks_at_clocks
 from autograder.records import (
     Assignment,
     Cell,
@@ -32,7 +33,7 @@ from autograder.sandbox.spawn import Budget, Order, Usage, Worker, WorkerEnded, 
 from autograder.sandbox.stage import FORBIDDEN, Raised
 from autograder.sandbox.student import Conversation, Exchange, Student, StudentRaised
 from autograder.sandbox.understudy import Understudy
-from autograder.sandbox.wire import Message
+from autograder.sandbox.wire import Buffer, Frame, Message
 
 MAX_CELLS_LOST = 3
 MAX_CELL_NOTES = 5
@@ -40,6 +41,7 @@ LEAST_CPU = 1.0
 MAX_DRAWS = 4
 SPENT = "used all the CPU time that a submission may use"
 LATE = "used all the time that a submission may use"
+NOTHING_WRONG = Message({"value": ""}, (), ())
 FATAL = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.CRASHED, Status.REFUSED)
 
 
@@ -47,6 +49,7 @@ FATAL = (Status.TIMED_OUT, Status.OUT_OF_MEMORY, Status.CRASHED, Status.REFUSED)
 class Setting:
     """What is the same for every submission of a batch.
 
+    batch: what all submissions that get the same inputs have in common; each its own inputs, from its code, if empty.
     only: the checks to judge, all if empty.  every_alone: a fresh worker for each check.
     training: which of the checks that train to judge, all if None.  held: checks known to be passed, not judged.
     """
@@ -56,6 +59,7 @@ class Setting:
     device: torch.device
     secret: bytes
     isolation: Isolation
+    batch: str = ""
     slot: int = 0
     every_alone: bool = False
     only: frozenset[str] = frozenset()
@@ -69,9 +73,12 @@ class Grader:
     def __init__(
         self, setting: Setting, judge: Judge, start: Callable[[], Zygote], zygote: Zygote | None = None
     ) -> None:
-        self.setting = setting
+        path = setting.assignment.folder / "test_hidden.py"
+        clocked = looks_at_clocks(course.parse(path, path.read_text("utf-8")))
+        self.setting = replace(setting, batch="") if clocked else setting
         self.judge = judge
         self.diagnostician = Diagnostician(setting.assignment, setting.reference)
+        self.precedents = Precedents()
         self._start = start
         self._zygote = zygote
 
@@ -99,7 +106,7 @@ class Grader:
         for last in (False, True):
             if self._zygote is None:
                 self._zygote = self._start()
-            sitting = Sitting(setting, self.judge, self._zygote, submission, self.diagnostician)
+            sitting = Sitting(setting, self.judge, self._zygote, submission, self.diagnostician, self.precedents)
             try:
                 sitting.judge_all()
                 sitting.hold_to_the_rules()
@@ -137,6 +144,7 @@ class Grader:
             version=setting.assignment.version,
             cpu_seconds=round(sitting.used.cpu, 4),
             cells=submission.cells,
+            batch=setting.batch,
         )
 
     def _explain(self, sitting: "Sitting", lost: Sequence[str]) -> tuple[dict[str, Explanation], str]:
@@ -193,6 +201,7 @@ class Sitting:
     zygote: Zygote
     submission: Submission
     diagnostician: Diagnostician
+    precedents: Precedents
     findings: dict[str, Finding] = field(default_factory=dict)
     recorded: dict[str, list[Exchange]] = field(default_factory=dict)
     suspected: dict[str, list[str]] = field(default_factory=dict)
@@ -297,7 +306,7 @@ class Sitting:
         self.close()
         cells = scrutiny.without(self.submission.cells, sure)
         submission = replace(self.submission, cells=cells)
-        bare = Sitting(self.setting, self.judge, self.zygote, submission, self.diagnostician)
+        bare = Sitting(self.setting, self.judge, self.zygote, submission, self.diagnostician, self.precedents)
         try:
             for draw in [Draw(check, lent=check.name in self._passed_with_lent) for check in passed]:
                 check, lost = draw.check, bare.lost_twice(draw)
@@ -366,7 +375,10 @@ class Sitting:
         return Finding(Status.INTERNAL, f"the solution itself does not pass this check: {fair.message}", fair.error)
 
     def _rehearse(self, draw: "Draw") -> Finding:
-        """The solution before the same check, with the same inputs."""
+        """How the solution fares before the same check, with the same inputs."""
+        return self.precedents.rehearsed((draw.name, self._input_seed(draw)), lambda: self._solution_before(draw))
+
+    def _solution_before(self, draw: "Draw") -> Finding:
         reference = self.setting.reference
         stage = Rehearsal(vars(reference))
         names = list(self.setting.assignment.names)
@@ -403,23 +415,40 @@ class Sitting:
         most = check.cpu or limits.check_cpu
         cpu = max(most * self._patience, min(LEAST_CPU, most))
         clock = Clock(worker, Budget(cpu, limits.check_wall * cpu / most), left, lent)
+        hearing = self._hearing(draw, clock) if recorded is None and lent is None else None
+        if hearing is not None and (known := hearing.follow()) is not None:
+            self.suspected[check.name] = list(known.suspected)
+            return known.finding
         conversation = Conversation(
-            clock.ask,
+            hearing.ask if hearing is not None else clock.ask,
             self.setting.device,
             recording=recorded is not None and not check.training,
             copying=copying,
-            seed=course.worker_seed(self.setting.secret, self.submission.digest, draw.name),
+            seed=self._worker_seed(draw.name),
         )
         if recorded is not None:
             conversation.recorded = recorded
         suspected = self.suspected[check.name] = []
         kinds = {**self._kinds, **lent.kinds} if lent is not None else self._kinds
         finding = self.judge.run(check.name, self._bench(Student(conversation, kinds), conversation, draw, suspected))
+        if hearing is not None and hearing.erratic:
+            self.precedents.distrust(check.name)
+            self.close()
+            return self._judge_with(lent, draw, recorded, copying=copying)
         if not copying and recorded and not conversation.intact():
             recorded.clear()
         if clock.ended is not None and finding.status is Status.PASSED:
             return Finding(clock.ended.status, "the test went on after the worker had ended", clock.ended)
+        if hearing is not None:
+            hearing.close(finding, suspected)
         return finding
+
+    def _hearing(self, draw: "Draw", clock: "Clock") -> Hearing | None:
+        """One that learns from what others of the batch answered, who get the same inputs."""
+        if not self.setting.batch:
+            return None
+        case = (draw.name, self._input_seed(draw), tuple(sorted(self._kinds.items())))
+        return self.precedents.hearing(draw.check.name, case, clock)
 
     def _bench(self, student: Student, conversation: Conversation, draw: "Draw", suspected: list[str]) -> Bench:
         def suspect(mistake: str) -> None:
@@ -427,13 +456,19 @@ class Sitting:
                 raise BrokenAssignment(f"{draw.check.name} suspects {mistake!r}, which is no known mistake")
             suspected.append(mistake)
 
-        seed = course.input_seed(self.setting.secret, self.submission.digest, draw.name)
+        seed = self._input_seed(draw)
         return Bench(student, self.setting.reference, self.setting.device, seed, conversation.changed, suspect)
+
+    def _input_seed(self, draw: "Draw") -> int:
+        return course.input_seed(self.setting.secret, self.setting.batch or self.submission.digest, draw.name)
+
+    def _worker_seed(self, purpose: str) -> int:
+        return course.worker_seed(self.setting.secret, self.setting.batch or self.submission.digest, purpose)
 
     def _understudy(self, draw: "Draw") -> Understudy:
         lent = {name: getattr(self.setting.reference, name) for name in draw.check.stand_ins}
-        seed = course.worker_seed(self.setting.secret, self.submission.digest, f"{draw.name} lent")
-        return Understudy(lent, draw.check.cpu or self.setting.assignment.limits.check_cpu, seed)
+        cpu = draw.check.cpu or self.setting.assignment.limits.check_cpu
+        return Understudy(lent, cpu, self._worker_seed(f"{draw.name} lent"))
 
     def _lend(self, worker: Worker, lent: Understudy) -> None:
         limits = self.setting.assignment.limits
@@ -473,8 +508,7 @@ class Sitting:
 
     def _order(self) -> Order:
         assignment = self.setting.assignment
-        seed = course.worker_seed(self.setting.secret, self.submission.digest, "cells")
-        return Order(assignment.limits, seed, self.setting.slot)
+        return Order(assignment.limits, self._worker_seed("cells"), self.setting.slot)
 
     def _cells(self) -> list[Cell]:
         return [cell for cell in self.submission.cells if not cell.skip and cell.number not in self._lost_cells]
@@ -571,17 +605,41 @@ class Clock:
 
     def ask(self, operation: dict[str, Any]) -> Message:
         """Have an operation performed with what is left of the budget. The sentence of a timeout names the whole."""
-        cpu, wall = self.cpu_end - self.worker.cpu(), self.wall_end - time.monotonic()
         try:
-            return self.worker.ask(operation, Budget(max(cpu, 0.0), max(wall, 0.0)), self.lend)
+            return self.worker.ask(operation, self._left(), self.lend)
         except WorkerEnded as error:
-            if operation["op"] == "elsewhere" and error.status is Status.CRASHED:
-                return Message({"value": ""}, (), ())  # torch may abort over fake tensors; that proves nothing
-            self.ended = error
-            if error.status is not Status.TIMED_OUT:
-                raise
-            self.ended = WorkerEnded(Status.TIMED_OUT, self._sentence())
-            raise self.ended from error
+            return self._understood_end(error, trial=operation["op"] == "elsewhere")
+
+    def exchange(self, request: Sequence[Buffer], *, trial: bool) -> Frame | None:
+        """The same for what is packed already, and its answer as it came; None where the worker ended over a trial."""
+        try:
+            return self.worker.exchange(request, self._left())
+        except WorkerEnded as error:
+            self._understood_end(error, trial=trial)
+            return None
+
+    def understood(self, frame: Frame | None, *, trial: bool) -> Message:
+        """What such an answer says."""
+        if frame is None:
+            return NOTHING_WRONG
+        try:
+            return self.worker.understood(frame)
+        except WorkerEnded as error:
+            return self._understood_end(error, trial=trial)
+
+    def _understood_end(self, error: WorkerEnded, *, trial: bool) -> Message:
+        """What the end of the worker says, where that is nothing: torch may abort over tensors that pretend."""
+        if trial and error.status is Status.CRASHED:
+            return NOTHING_WRONG
+        self.ended = error
+        if error.status is not Status.TIMED_OUT:
+            raise error
+        self.ended = WorkerEnded(Status.TIMED_OUT, self._sentence())
+        raise self.ended from error
+
+    def _left(self) -> Budget:
+        cpu, wall = self.cpu_end - self.worker.cpu(), self.wall_end - time.monotonic()
+        return Budget(max(cpu, 0.0), max(wall, 0.0))
 
     def _sentence(self) -> str:
         if time.monotonic() < self.wall_end:

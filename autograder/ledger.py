@@ -6,7 +6,7 @@ from typing import Any
 
 from autograder.records import Adjusted, Cell, CheckResult, Grade, Late, Outcome, Status
 
-SELDOM = ("adjusted", "taken", "cells", "handed_in", "clock", "marked_late", "people", "late")
+SELDOM = ("adjusted", "taken", "cells", "handed_in", "clock", "marked_late", "people", "late", "batch")
 
 
 def to_json(grade: Grade) -> str:

@@ -261,6 +261,7 @@ class Grade:
     marked_late: by the platform, which may not say how late.
     people: who handed it in, as the platform knows them, each a query string such as `sid=7&email=ada%40x.org`.
     late: set where lateness has been settled, and then `score` is what is left. What is recorded never has it.
+    batch: what it was graded with, of which its inputs were made.
     """
 
     submission: str
@@ -285,6 +286,7 @@ class Grade:
     marked_late: bool = False
     people: tuple[str, ...] = ()
     late: Late | None = None
+    batch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +295,7 @@ class Basis:
 
     shared: all that every check depends on.  checks: the name of each and its own function's fingerprint, in order.
     leaning: the checks for which earlier steps may be lent.  mistakes: what explains a lost check.
-    secret: the course's.  seeds: how they are made of secret, code and check.  The others are versions.
+    secret: the course's.  seeds: how they are made of secret, batch and check.  The others are versions.
     """
 
     shared: str

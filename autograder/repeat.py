@@ -1,7 +1,7 @@
-"""A recorded grading once more, from what the gradebook kept of it: code, versions, the fingerprint of the secret.
+"""A recorded grading once more, from what the gradebook kept of it: code, batch, versions, the secret's fingerprint.
 
-Seeds follow from the course's secret, the code and the check's name, so the same inputs come again. Where anything that
-a grade rests on is not what it was, nothing is run: it is said what was and what is.
+Seeds follow from the course's secret, the batch and the check's name, so the same inputs come again. Where anything
+that a grade rests on is not what it was, nothing is run: it is said what was and what is.
 """
 
 import json
@@ -67,7 +67,8 @@ def repeat(wanted: Wanted) -> Repetition:
     profile = isolation.choose("off" if only is None else "require", only=only, private=[assignment.folder])
     with tempfile.TemporaryDirectory(prefix="autograder-repeat-") as folder:
         entry = _entry(Path(folder), attempt, cells)
-        with LocalPool(Job(assignment, secret, profile, find_device(old.device))) as pool:
+        job = Job(assignment, secret, profile, find_device(old.device), batch=old.batch)
+        with LocalPool(job) as pool:
             (now,) = pool.grade([entry])
     return Repetition(attempt, now, tuple(_differences(old, now)))
 

@@ -183,6 +183,7 @@ def _job(folder: Path, order: dict[str, Any], wanted: str) -> Job:
         order["workers"],
         order["every_alone"],
         frozenset(order["only"]),
+        order["batch"],
     )
 
 

@@ -23,6 +23,7 @@ from autograder.diagnosis import Diagnostician
 from autograder.errors import UnreadableSubmission
 from autograder.grader import Setting, Sitting
 from autograder.judge import Finding, Judge, hold_session
+from autograder.precedents import Precedents
 from autograder.records import Cell, Entry, Isolation, Status, Submission
 from autograder.sandbox import wire
 from autograder.sandbox.lent import Lender
@@ -59,7 +60,7 @@ def judged(home: Path, name: str, names: MutableMapping[str, Any], submission: S
 
     def serve(judge: Judge) -> None:
         known = Diagnostician(assignment, setting.reference)
-        sitting = Sitting(setting, judge, cast(Zygote, Here(names)), submission, known)
+        sitting = Sitting(setting, judge, cast(Zygote, Here(names)), submission, known, Precedents())
         sitting.judge_all()
         found.update(sitting.findings)
 

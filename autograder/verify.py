@@ -68,6 +68,7 @@ def _verify_once(assignment: Assignment, secret: bytes, manner: Manner) -> Itera
             find_device(manner.device),
             len(os.sched_getaffinity(0)),
             manner.every_alone,
+            batch="verify",
         )
         with LocalPool(job) as pool:
             for grade in pool.grade(entries):

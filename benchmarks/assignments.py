@@ -3,14 +3,17 @@
     python benchmarks/assignments.py [--times 3] [--mistakes 6] [ASSIGNMENT ...]
 
 For each assignment, in one run: the solution handed in as a notebook, graded by a pool with one judge, and beside it
-the floor of `batch.py`, a bare fork of a warm process that runs the same cells and calls each check once. *average* is
-the solution with known mistakes in it, every n-th of the list: a submission that loses some checks, has them judged
-again and is told why. CPU seconds of all processes, workers and trusted side; what a batch needs once to start is left
-out (where nothing is trained, the loading of the mistakes too: they are graded once before).
+the floor of `batch.py`, a bare fork of a warm process that runs the same cells and calls each check once. *solution*
+is what it costs in a class where others have answered alike, *alone* where nobody has. *average* is the solution with
+known mistakes in it, every n-th of the list, in a class where nobody has made that mistake before: a submission that
+loses some checks, has them judged again and is told why; *dearest* the most that one of them took. CPU seconds of all
+processes, workers and trusted side; what a batch needs once to start is left out (where nothing is trained, the
+loading of the mistakes too: others are graded before).
 """
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from batch import ROOT, Floor, Ours, Way, as_notebook
@@ -20,6 +23,7 @@ from autograder.engines import Job
 from autograder.sandbox import isolation
 
 QUICK = 1.0
+COLUMNS = ("floor", "solution", "x floor", "alone", "average", "dearest")
 
 
 def main() -> None:
@@ -28,7 +32,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3, help="how often the solution is graded")
     parser.add_argument("--mistakes", type=int, default=6, help="how many known mistakes make the average")
     options = parser.parse_args()
-    print(f"{'assignment':28}{'checks':>8}{'floor':>9}{'solution':>10}{'x floor':>9}{'average':>9}{'dearest':>9}")
+    print(f"{'assignment':28}{'checks':>8}" + "".join(f"{column:>10}" for column in COLUMNS))
     for name in options.assignments or course.names(ROOT):
         print(_row(name, options.times, options.mistakes), flush=True)
 
@@ -38,27 +42,31 @@ def _row(name: str, times: int, mistakes: int) -> str:
     profile = isolation.choose("best", private=[assignment.folder])
     with tempfile.TemporaryDirectory(prefix="autograder-benchmark-") as folder:
         right = as_notebook(assignment, Path(folder), "solution", course.source(assignment))
-        chosen = assignment.mistakes[:: max(1, len(assignment.mistakes) // mistakes)]
-        wrong = [as_notebook(assignment, Path(folder), m.id, course.mutant(assignment, m)) for m in chosen]
-        floor, solution, average, dearest = Way(), Way(), Way(), 0.0
-        grading, warm = Ours(Job(assignment, course.secret(ROOT), profile)), Floor(assignment)
+        step = max(2, len(assignment.mistakes) // mistakes)
+        every = [as_notebook(assignment, Path(folder), m.id, course.mutant(assignment, m)) for m in assignment.mistakes]
+        wrong, others = every[::step], every[1::step]
+        floor, solution, unknown, average, dearest = Way(), Way(), Way(), Way(), 0.0
+        job = Job(assignment, course.secret(ROOT), profile)
+        alone, warm, together = Ours(job), Floor(assignment), Ours(replace(job, batch="benchmark"))
         try:
-            grading.settle([right])
+            alone.settle([right])
+            together.settle([right])
             for _ in range(times):
                 warm.grade(right, floor)
-                checks = len(grading.grade([right], solution)[0].checks)
+                checks = len(alone.grade([right], unknown)[0].checks)
+                together.grade([right], solution)
             if floor.each < QUICK:
-                grading.settle(wrong)
+                together.settle(others)
             for entry in wrong:
                 before = average.cpu
-                grading.grade([entry], average)
+                together.grade([entry], average)
                 dearest = max(dearest, average.cpu - before)
         finally:
-            grading.close()
+            alone.close()
+            together.close()
             warm.close()
-    ratio = solution.each / floor.each
-    numbers = f"{floor.each:9.3f}{solution.each:10.3f}{ratio:9.2f}{average.each:9.3f}{dearest:9.3f}"
-    return f"{name:28}{checks:8}{numbers}"
+    numbers = (floor.each, solution.each, solution.each / floor.each, unknown.each, average.each, dearest)
+    return f"{name:28}{checks:8}" + "".join(f"{number:10.3f}" for number in numbers)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ Rounds alternate between the ways, so that whatever else the machine does falls 
   hands out and collects; the judges; the zygote; and the workers, as the zygote was told of them by `wait4` (a check on
   `Grade.cpu_seconds`). Starting (imports, warming up, the walls, collecting the tests, the first submissions of each
   judge) happens once per batch, whatever its size, and is printed apart.
-* **known mistakes**  the same for the solution with each known mistake in it: a second judging of what was
+  The works come again and again, as right answers do in a class: what they answer has been heard before.
+* **alone**  the same by a pool in which each work gets inputs of its own, so that nothing that it answers is known.
+* **known mistakes**  likewise alone, for the solution with each known mistake in it: a second judging of what was
   lost, and diagnosis, compared with the floor of right submissions. Those that crash or hang are left out:
   all are graded once before, which also loads the mistakes for the diagnosis, once per judge.
 * **otter**  `otter run` on the notebook without the cells that grading skips, with the same checks as one archive; CPU
@@ -34,7 +36,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -180,7 +182,7 @@ def main() -> None:
     level = Isolation(options.isolation) if options.isolation in set(Isolation) else None
     wanted = "off" if options.isolation in ("off", "none") else "require" if level else options.isolation
     profile = isolation.choose(wanted, only=None if wanted == "off" else level)
-    job = Job(assignment, course.secret(options.course), profile, workers=options.workers)
+    job = Job(assignment, course.secret(options.course), profile, workers=options.workers, batch="benchmark")
     with tempfile.TemporaryDirectory(prefix="autograder-benchmark-") as folder:
         right, wrong = _class(assignment, Path(folder))
         if options.profile:
@@ -227,34 +229,38 @@ def as_notebook(assignment: Assignment, folder: Path, name: str, source: str) ->
 
 
 def _compare(job: Job, right: list[Entry], wrong: list[Entry], options: argparse.Namespace, folder: Path) -> None:
-    floor, ours, mistakes, same = Way(), Way(), Way(), Way()
+    floor, ours, alone, mistakes, same = Way(), Way(), Way(), Way(), Way()
     peers = _peers(job.assignment, right, options, folder)
     theirs = {name: Way() for name in peers}
-    grading, warm = Ours(job), Floor(job.assignment)
+    grading, lonely, warm = Ours(job), Ours(replace(job, batch="")), Floor(job.assignment)
     began, before = time.perf_counter(), accounts.machine()
     try:
-        grades = grading.settle([*right, *islice(cycle(right), 4 * job.workers)])
-        _refuse_lost_points(grades)
+        for pool in (grading, lonely):
+            _refuse_lost_points(pool.settle([*right, *islice(cycle(right), 4 * job.workers)]))
         for entry in right[:2]:
             warm.grade(entry, Way())
-        wrong = _without_halting(grading, wrong)
+        wrong = _without_halting(lonely, wrong)
         for number in range(options.rounds):
             batch = _share(right, options, number)
             for entry in batch:
                 warm.grade(entry, floor)
             _refuse_lost_points(grading.grade(batch, ours))
-            grading.grade(wrong[number :: options.rounds], mistakes)
+            _refuse_lost_points(lonely.grade(batch, alone))
+            lonely.grade(wrong[number :: options.rounds], mistakes)
             if peers and number < options.peers:
                 for name, run in peers.items():
                     _add(theirs[name], run())
                 _refuse_lost_points(grading.grade([right[0]] * SAME, same))
         _peaks(grading, right[0], ours)
-        _peaks(grading, wrong[0] if wrong else right[0], mistakes)
+        _peaks(lonely, right[0], alone)
+        _peaks(lonely, wrong[0] if wrong else right[0], mistakes)
     finally:
         grading.close()
+        lonely.close()
         warm.close()
-    _print_table(floor, ours, mistakes, theirs, same)
-    _print_roles(ours, mistakes)
+    rows = {"full marks": ours, "full marks, alone": alone, "known mistakes, alone": mistakes}
+    _print_table(floor, rows, theirs, same)
+    _print_roles(rows)
     _print_start(grading, len(right) + 4 * job.workers)
     _print_machine(began, before, job)
 
@@ -343,9 +349,9 @@ def _peaks(grading: Ours, entry: Entry, way: Way) -> None:
     thread.join()
 
 
-def _print_table(floor: Way, ours: Way, mistakes: Way, theirs: Mapping[str, Way], same: Way) -> None:
+def _print_table(floor: Way, ours: Mapping[str, Way], theirs: Mapping[str, Way], same: Way) -> None:
     print(f"\n{'per submission':34}{'n':>5}{'CPU s':>10}{'wall s':>9}{'peak MB':>9}{'own MB':>8}{'x floor':>9}")
-    rows = [("the floor", floor), ("this project, full marks", ours), ("this project, known mistakes", mistakes)]
+    rows = [("the floor", floor), *((f"this project, {name}", way) for name, way in ours.items())]
     rows += [(f"{name}, the solution", way) for name, way in theirs.items()]
     for name, way in [*rows, ("this project, the solution", same)]:
         if way.count:
@@ -354,9 +360,9 @@ def _print_table(floor: Way, ours: Way, mistakes: Way, theirs: Mapping[str, Way]
             wall = way.wall / way.count
             print(f"{name:34}{way.count:5}{way.each:10.4f}{wall:9.3f}{way.peak / 1e6:9.0f}{own}{times}")
     print()
-    _print_verdict("full marks / floor", ours.each / floor.each, at_most=1.5)
-    if mistakes.count:
-        _print_verdict("known mistakes / floor", mistakes.each / floor.each, at_most=3)
+    for name, most in zip(ours, (1.5, math.inf, 3), strict=True):
+        if ours[name].count and most < math.inf:
+            _print_verdict(f"{name} / floor", ours[name].each / floor.each, at_most=most)
     for name, way in theirs.items():
         _print_verdict(f"{name} / this project", way.each / same.each, at_least=CHEAPER[name])
 
@@ -367,9 +373,9 @@ def _print_verdict(name: str, found: float, *, at_most: float = math.inf, at_lea
     print(f"{name:34}{found:8.2f}  {'met' if met else 'MISSED'} ({target})")
 
 
-def _print_roles(ours: Way, mistakes: Way) -> None:
+def _print_roles(rows: Mapping[str, Way]) -> None:
     print(f"\n{'CPU ms per submission':34}" + "".join(f"{role:>12}" for role in ROLES) + f"{'by Grade':>12}")
-    for name, way in (("full marks", ours), ("known mistakes", mistakes)):
+    for name, way in rows.items():
         if way.count:
             shares = [way.roles[role] / way.count for role in ROLES]
             print(f"{name:34}" + "".join(f"{1000 * share:12.1f}" for share in [*shares, way.reported / way.count]))

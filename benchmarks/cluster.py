@@ -49,7 +49,7 @@ def main() -> None:
     options = _options()
     assignment = course.load(options.course, options.assignment)
     profile = isolation.choose("require")
-    job = Job(assignment, course.secret(options.course), profile, workers=options.nodes)
+    job = Job(assignment, course.secret(options.course), profile, workers=options.nodes, batch="benchmark")
     with tempfile.TemporaryDirectory(prefix="autograder-benchmark-") as folder:
         entries = _class(job, Path(folder), options.submissions)
         nodes = _start(options.nodes)

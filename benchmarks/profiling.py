@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import direct
 import torch
 
-from autograder import course, diagnosis, grader, judge, ledger, notebook
+from autograder import course, diagnosis, grader, judge, ledger, notebook, precedents
 from autograder.engines import Job
 from autograder.gradebook import Gradebook
 from autograder.records import Entry
@@ -35,6 +35,9 @@ JUDGE = (
     (spawn.Zygote, "fork", "having a worker forked"),
     (spawn.Worker, "end", "ending a worker"),
     (spawn.Worker, "ask", "sockets and waiting"),
+    (spawn.Worker, "exchange", "sockets and waiting"),
+    (precedents.Hearing, "follow", "precedents"),
+    (precedents.Hearing, "ask", "precedents"),
     (wire, "pack", "wire: pack"),
     (wire, "unpack", "wire: unpack"),
     (student.Conversation, "call", "proxy and autograd"),
@@ -106,7 +109,8 @@ def report(job: Job, right: list[Entry], wrong: list[Entry], count: int, picture
     zygote.await_ready()
 
     def serve(held: judge.Judge) -> NoReturn:
-        setting = grader.Setting(job.assignment, reference, torch.device("cpu"), job.secret, job.profile.level)
+        place, level = torch.device("cpu"), job.profile.level
+        setting = grader.Setting(job.assignment, reference, place, job.secret, level, job.batch)
         at_work = grader.Grader(setting, held, lambda: zygote, zygote)
         for entry in right:
             at_work.grade(entry)
@@ -134,16 +138,16 @@ class _Phases:
     def __init__(self, watch: Stopwatch) -> None:
         self.booked = dict.fromkeys(PHASES, 0.0)
         self._last: dict[int, float] = {}
-        cells, ask, end = spawn.Worker.run_cells, spawn.Worker.ask, spawn.Worker.end
+        cells, exchange, end = spawn.Worker.run_cells, spawn.Worker.exchange, spawn.Worker.end
 
         def run_cells(worker: spawn.Worker, *args: Any) -> Iterator[Any]:
             for number, event in enumerate(cells(worker, *args)):
                 self._book(worker, PHASES[0] if number == 0 else PHASES[1])
                 yield event
 
-        def timed_ask(worker: spawn.Worker, *args: Any) -> Any:
+        def timed_exchange(worker: spawn.Worker, *args: Any) -> Any:
             try:
-                return ask(worker, *args)
+                return exchange(worker, *args)
             finally:
                 self._book(worker, PHASES[2])
 
@@ -154,7 +158,11 @@ class _Phases:
                 self.booked[PHASES[3]] += max(0.0, usage.cpu - self._last.pop(id(worker), 0.0))
             return usage
 
-        spawn.Worker.run_cells, spawn.Worker.ask, spawn.Worker.end = run_cells, timed_ask, timed_end  # type: ignore
+        spawn.Worker.run_cells, spawn.Worker.exchange, spawn.Worker.end = (  # type: ignore
+            run_cells,
+            timed_exchange,
+            timed_end,
+        )
 
     def _book(self, worker: spawn.Worker, phase: str) -> None:
         now = worker.cpu()

@@ -13,7 +13,7 @@ LEVELS = [
     {"records", "text"},
     {"course", "notebook", "adjustments", "policy", "pruning", "quarantine", "roster", "sandbox"},
     {"judge", "diagnosis", "feedback", "scrutiny", "steps", "typeset", "public"},
-    {"grader", "gradebook", "ledger", "engines", "regrading", "standing"},
+    {"precedents", "grader", "gradebook", "ledger", "engines", "regrading", "standing"},
     {"cluster", "supervisor", "outpost"},
     {
         "archives",
@@ -37,6 +37,7 @@ SAME_LEVEL = {
     ("notebook", "quarantine"),
     ("feedback", "diagnosis"),
     ("feedback", "judge"),
+    ("grader", "precedents"),
     ("engines", "grader"),
     ("engines", "ledger"),
     ("gradebook", "ledger"),

@@ -166,7 +166,7 @@ class _Answer:
     lines: list[str]
     why: list[str] = field(default_factory=list)
     said: dict[str, str] = field(default_factory=dict)
-    blank: int = 0
+    blank: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -227,8 +227,8 @@ class _Draft:
         elif answer.why or answer.said:
             raise self.wrong(f"found {text[:60]!r} below an explanation, expected `> ` before it", line)
         else:
-            answer.lines += [""] * answer.blank + [_plain(text)]
-        answer.blank = 0
+            answer.lines += [*answer.blank, _plain(text)]
+        answer.blank = []
 
 
 def _drafts(lines: Sequence[str], start: int, place: tuple[str, str], kinds: Mapping[str, str]) -> Iterator[_Draft]:
@@ -285,7 +285,7 @@ def _take(draft: _Draft, line: str, number: int) -> str:
         return _fence(line)
     if blank:
         if draft.part == "answers":
-            draft.answers[-1].blank += 1
+            draft.answers[-1].blank.append(line.removeprefix("  "))
         return ""
     if draft.part == "answers" and line.startswith("  "):
         draft.inside(line[2:], number)

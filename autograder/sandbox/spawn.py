@@ -200,7 +200,7 @@ class Worker:
         self._send(wire.pack(work))
         coming = [cell.number for cell in reversed(cells)]
         while True:
-            answer = self._receive().value
+            answer = self._unpacked(self._receive()).value
             if isinstance(answer, dict) and coming and answer.get("cell") == coming[-1]:
                 yield coming.pop()
             elif isinstance(answer, dict) and type(answer.get("ready")) is list:
@@ -216,17 +216,38 @@ class Worker:
 
         lend: answers what the worker asks in the meantime; without it, it may not ask.
         """
-        self._spent = _Spent(self, budget)
-        self._send(wire.pack(operation, keep_storage=True))
+        frame = self.exchange(wire.pack(operation, keep_storage=True), budget)
+        if lend is None:
+            return self.understood(frame)
         while True:
-            message = self._receive()
-            if type(message.value) is not dict:
-                raise self._malformed("an answer that is none")
-            if "lend" not in message.value:
-                return message
-            if lend is None:
-                raise self._malformed("a request that it may not make")
+            message = self._unpacked(frame)
+            if type(message.value) is not dict or "lend" not in message.value:
+                return self._answer(message)
             self._send(wire.pack(lend(message.value["lend"])))
+            frame = self._receive()
+
+    def exchange(self, request: Sequence[wire.Buffer], budget: Budget) -> wire.Frame:
+        """Send a packed operation, and have what comes back within `budget`. Nothing has looked into that yet."""
+        self._spent = _Spent(self, budget)
+        self._send(request)
+        return self._receive()
+
+    def understood(self, frame: wire.Frame) -> wire.Message:
+        """The answer in a frame of this worker's; its value is always a dict."""
+        return self._answer(self._unpacked(frame))
+
+    def _answer(self, message: wire.Message) -> wire.Message:
+        if type(message.value) is not dict:
+            raise self._malformed("an answer that is none")
+        if "lend" in message.value:
+            raise self._malformed("a request that it may not make")
+        return message
+
+    def _unpacked(self, frame: wire.Frame) -> wire.Message:
+        try:
+            return frame.unpack()
+        except WireError as error:
+            raise self._malformed(str(error)) from error
 
     def cpu(self) -> float:
         """CPU seconds used so far, all threads."""
@@ -272,10 +293,9 @@ class Worker:
                 except OSError:
                     raise self._ended() from None
 
-    def _receive(self) -> wire.Message:
+    def _receive(self) -> wire.Frame:
         try:
-            header, payload = wire.lengths(self._inbox.exactly(wire.PREFIX.size), self.limits.reply)
-            return wire.unpack(self._inbox.exactly(header), self._inbox.exactly(payload))
+            return self._inbox.frame(self.limits.reply)
         except WireError as error:
             raise self._malformed(str(error)) from error
 

@@ -10,6 +10,7 @@ Everything a worker sends is hostile. `unpack` checks each length, dtype, shape 
 answers anything else with `WireError`.
 """
 
+import ctypes
 import json
 import math
 import struct
@@ -69,6 +70,27 @@ class Message:
     facts: tuple[Facts, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame as it came, of the lengths that its prefix gives. start, size: where in `memory` its payload lies.
+
+    It begins at an address that `ALIGNMENT` divides: at other addresses, some kernels give other last digits.
+    """
+
+    header: bytearray
+    memory: bytearray
+    start: int
+    size: int
+
+    def unpack(self, *, trusting: bool = False) -> Message:
+        """As the function of that name."""
+        return _unpack(self.header, _Reader(self.memory, self.start, self.size, trusting))
+
+    def payload(self) -> memoryview:
+        """The payload's bytes."""
+        return memoryview(self.memory)[self.start : self.start + self.size]
+
+
 class Unsendable(Exception):
     """A value that has no form on the wire."""
 
@@ -102,7 +124,22 @@ class Inbox:
     def exactly(self, size: int) -> bytearray:
         """The next `size` bytes. What arrives beyond them is kept for the next call."""
         data = bytearray(size)
-        view = memoryview(data)
+        self._fill(memoryview(data))
+        return data
+
+    def frame(self, max_payload: int) -> Frame:
+        """The next frame; WireError where its prefix exceeds a bound."""
+        header_size, size = lengths(self.exactly(PREFIX.size), max_payload)
+        header = self.exactly(header_size)
+        if not size:
+            return Frame(header, bytearray(), 0, 0)
+        memory = bytearray(size + ALIGNMENT)
+        start = -ctypes.addressof(ctypes.c_char.from_buffer(memory)) % ALIGNMENT
+        frame = Frame(header, memory, start, size)
+        self._fill(frame.payload())
+        return frame
+
+    def _fill(self, view: memoryview) -> None:
         while view:
             if self._start < self._end:
                 count = min(len(view), self._end - self._start)
@@ -113,7 +150,6 @@ class Inbox:
             else:
                 count, self._start, self._end = 0, 0, self._receive(self._ahead)
             view = view[count:]
-        return data
 
 
 def lengths(prefix: Buffer, max_payload: int) -> tuple[int, int]:
@@ -134,10 +170,13 @@ def unpack(header: Buffer, payload: bytearray, *, trusting: bool = False) -> Mes
     trusting: the sender is the grader; strides and storages are then honoured.
     Raises WireError for anything that `pack` would not have written.
     """
+    return _unpack(header, _Reader(payload, 0, len(payload), trusting))
+
+
+def _unpack(header: Buffer, reader: "_Reader") -> Message:
     try:
         parsed = json.loads(bytes(header))
         tree, table, offsets = parsed
-        reader = _Reader(payload, trusting)
         reader.build(table, offsets)
         return Message(reader.read(tree, 0), tuple(reader.tensors), tuple(reader.facts))
     except WireError:
@@ -283,8 +322,10 @@ def _readable(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class _Reader:
-    def __init__(self, payload: bytearray, trusting: bool) -> None:
+    def __init__(self, payload: bytearray, start: int, size: int, trusting: bool) -> None:
         self.payload = payload
+        self.start = start
+        self.size = size
         self.trusting = trusting
         self.tensors: list[torch.Tensor] = []
         self.facts: list[Facts] = []
@@ -296,7 +337,7 @@ class _Reader:
         for row in table:
             blob, strides, start, dtype, shape, device, requires_grad, alias = row
             offset, size = offsets[_count(blob, len(offsets) - 1)]
-            if _count(offset, len(self.payload)) + _count(size, len(self.payload)) > len(self.payload):
+            if _count(offset, self.size) + _count(size, self.size) > self.size:
                 raise WireError("a tensor that lies outside its frame")
             if not self.trusting and size:
                 if offset < end or offset % ALIGNMENT:
@@ -308,7 +349,7 @@ class _Reader:
                 _count(extent, MAX_EXTENT)
             if type(device) is not str or len(device) > 32 or type(requires_grad) is not bool or type(alias) is not int:
                 raise WireError("a tensor with facts of the wrong type")
-            place = (offset, size)
+            place = (self.start + offset, size)
             if strides is None:
                 self.tensors.append(self._plain(place, dtype, shape))
             else:

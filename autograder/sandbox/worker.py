@@ -64,9 +64,8 @@ class Link:
         return self._read()[0]
 
     def _read(self) -> tuple[wire.Message, bytearray]:
-        header, payload = wire.lengths(self._inbox.exactly(wire.PREFIX.size), MAX_PAYLOAD)
-        start, memory = self._inbox.exactly(header), self._inbox.exactly(payload)
-        return wire.unpack(start, memory, trusting=True), memory
+        frame = self._inbox.frame(MAX_PAYLOAD)
+        return frame.unpack(trusting=True), frame.memory
 
     def _fill(self, view: memoryview) -> int:
         count = self.connection.recv_into(view)

@@ -80,6 +80,19 @@ def test_what_is_written_is_read_again(quiz):
     assert bank.parse(bank.write(quiz), "toy", "en") == quiz
 
 
+def test_a_line_of_spaces_inside_a_choice_is_kept():
+    item = Item(
+        id="a",
+        kind=Kind.SINGLE,
+        text="A?",
+        choices=(Choice("one\n \n\ntwo", True, ""), Choice("three", False, "")),
+        objective="",
+        source="",
+    )
+    quiz = Quiz(name="toy", title="T", language="en", items=(item,))
+    assert bank.parse(bank.write(quiz), "toy", "en").items[0].choices[0].text == "one\n \n\ntwo"
+
+
 @given(st.lists(LINE, max_size=20))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_read_or_refused_with_its_place(lines):
@@ -219,7 +232,7 @@ def test_what_is_not_there_is_said_with_what_is(tmp_path):
 
 def test_what_a_bank_cannot_hold_is_not_written():
     item = Item("no id", Kind.SHORT, "x", (), "", "")
-    quiz = Quiz("toy", "T", "en", (item,))
+    quiz = Quiz(name="toy", title="T", language="en", items=(item,))
     with pytest.raises(BrokenBank, match="expected lower case and hyphens"):
         bank.write(quiz)
     several = Item("a", Kind.SHORT, "x", (), "one\ntwo", "")
