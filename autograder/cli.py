@@ -135,17 +135,18 @@ def verify(
     root = _course(course)
     manner = proofs.Manner(every_alone=alone, rounds=rounds, device=device)
     names = _names(root, assignments)
-    if not watch:
-        sys.exit(0 if _verify(root, names, manner) else 1)
-    while True:
-        before = _stamps(root, names)
-        try:
-            _verify(root, names, manner)
-        except InstructorError as error:  # half of an edit was saved; the next save may mend it
-            click.echo(str(error), err=True)
-        while _stamps(root, names) == before:
-            time.sleep(0.2)
-        click.clear()
+    with proofs.Verifier(root, manner) as verifier:
+        if not watch:
+            sys.exit(0 if _verify(verifier, names) else 1)
+        while True:
+            before = _stamps(root, names)
+            try:
+                _verify(verifier, names)
+            except InstructorError as error:  # half of an edit was saved; the next save may mend it
+                click.echo(str(error), err=True)
+            while _stamps(root, names) == before:
+                time.sleep(0.2)
+            click.clear()
 
 
 @main.command()
@@ -549,13 +550,11 @@ def _run_batch(request: Any, *, log_json: bool) -> None:
         sys.exit(OURS)
 
 
-def _verify(root: Path, names: Iterable[str], manner: Any) -> bool:
-    from autograder import verify as proofs
-
+def _verify(verifier: Any, names: Iterable[str]) -> bool:
     good = True
     for name in names:
         began, count = time.monotonic(), 0
-        for proof in proofs.verify(root, name, manner):
+        for proof in verifier.proofs(name):
             count += 1
             good = good and not proof.problem
             points = f"{proof.grade.score or 0:g}/{proof.grade.max_score or 0:g}"

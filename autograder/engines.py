@@ -70,17 +70,19 @@ class _Hand:
 class LocalPool:
     """Judges on this machine. Use as a context manager; `grade` may be called several times.
 
+    zygote: one that is warm already and stays so (see `warm_zygote`); else the pool has its own.
     Raises BrokenAssignment if the hidden tests can't be collected, OperatorError if judges keep dying.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, zygote: Zygote | None = None) -> None:
         if sys.platform != "linux":
             raise OperatorError(
                 f"submissions can be graded on Linux only, and this is {sys.platform}. Here `autograder check` runs "
                 "the public tests; grade on a Linux machine, a container, or a virtual machine."
             )
-        self.job = replace(job, profile=replace(job.profile, slots=max(job.profile.slots, job.workers)))
-        self.zygote = _zygote(self.job)
+        self.job = _with_slots(job)
+        self.zygote = zygote or _zygote(self.job)
+        self._owns_zygote = zygote is None
         self.hands: list[_Hand] = []
         self._idle_ends = 0
 
@@ -88,7 +90,8 @@ class LocalPool:
         try:
             warm_up(backward=self.job.device == "cpu")
             course.reference(self.job.assignment)
-            self.zygote.await_ready()
+            if self._owns_zygote:
+                self.zygote.await_ready()
             for slot in range(self.job.workers):
                 self.hands.append(self._hire(slot))
         except BaseException:
@@ -117,7 +120,8 @@ class LocalPool:
         for hand in self.hands:
             _await_end(hand.process, 0.0 if hand.busy else deadline - time.monotonic())
         self.hands.clear()
-        self.zygote.close()
+        if self._owns_zygote:
+            self.zygote.close()
 
     def _settled(self, hand: _Hand, waiting: deque[Entry], tries: dict[str, int]) -> Iterator[Grade]:
         """The grades that a judge has ready; what failed through a fault of ours waits once more instead."""
@@ -273,6 +277,18 @@ def given_up(job: Job, entry: Entry, detail: str) -> Grade:
         detail=detail,
         version=job.assignment.version,
     )
+
+
+def warm_zygote(job: Job) -> Zygote:
+    """A zygote for pools with this job's profile, workers, device and refusals. The caller closes it."""
+    zygote = _zygote(_with_slots(job))
+    warm_up(backward=job.device == "cpu")  # this process, which judges are forked from, at the same time
+    zygote.await_ready()
+    return zygote
+
+
+def _with_slots(job: Job) -> Job:
+    return replace(job, profile=replace(job.profile, slots=max(job.profile.slots, job.workers)))
 
 
 def _own_zygote(job: Job) -> Zygote:

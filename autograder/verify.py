@@ -8,15 +8,16 @@ can be lent, the solution must pass every check that it is lent to.
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autograder import build, course
-from autograder.engines import Job, LocalPool, find_device
+from autograder import build, course, notebook, regrading
+from autograder.engines import Job, LocalPool, find_device, warm_zygote
 from autograder.judge import hold_session
-from autograder.records import Assignment, Check, Entry, Grade, Mistake, Outcome, Status
+from autograder.records import Assignment, Basis, Check, Entry, Grade, Mistake, Outcome, Status
 from autograder.sandbox import isolation
+from autograder.sandbox.spawn import Zygote
 
 UNWRITTEN = """
 
@@ -24,6 +25,8 @@ UNWRITTEN = """
 def {name}(*args, **kwargs):
     raise NotImplementedError("{name}")
 """
+
+Lent = Mapping[str, Sequence[Check]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,40 +53,147 @@ class Manner:
     isolation: str = "best"
 
 
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """What a piece was worth, and on what that rests."""
+
+    grade: Grade
+    basis: Basis
+    training: tuple[str, ...] | None
+
+
+class Verifier:
+    """Verifies assignments, and does so again at little cost: it stays warm, and judges what a change can touch.
+
+    Use as a context manager.
+    """
+
+    def __init__(self, root: Path, manner: Manner) -> None:
+        self.root = root
+        self.manner = manner
+        self.device = find_device(manner.device)
+        self._warm: tuple[Job, Zygote] | None = None
+        self._proved: dict[tuple[str, int, str], _Proved] = {}
+
+    def __enter__(self) -> "Verifier":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._warm is not None:
+            self._warm[1].close()
+
+    def proofs(self, name: str) -> Iterator[Proof]:
+        """Proofs for one assignment, as they come. Raises BrokenAssignment if it can't be loaded or built."""
+        for number in range(self.manner.rounds):
+            yield from self._round(course.load(self.root, name), number)
+
+    def _round(self, assignment: Assignment, number: int) -> Iterator[Proof]:
+        secret = hashlib.sha256(b"%d:" % number + course.secret(self.root)).digest()
+        checks = _checks(assignment)
+        lent = _lent(checks)
+        basis = regrading.basis(assignment, secret)
+        with tempfile.TemporaryDirectory(prefix="autograder-verify-") as folder:
+            entries = {entry.id: entry for entry in _entries(assignment, Path(folder), lent)}
+            waiting: list[Entry] = []
+            parts: dict[str, tuple[Grade, regrading.Part]] = {}
+            for entry in entries.values():
+                old, part = self._known(assignment.name, number, entry, basis, checks)
+                if old is None or part is None:
+                    waiting.append(entry)
+                elif part.judged:
+                    parts[entry.id] = old, part
+                    judged, held = tuple(sorted(part.judged)), tuple(sorted(part.held))
+                    waiting.append(replace(entry, only=judged, held=held))
+                else:
+                    stands = regrading.taken_over(old, assignment.version)
+                    yield self._proof(assignment, number, entry, stands, basis, lent)
+            for id_, grade in self._judged(assignment, secret, waiting, entries, parts):
+                yield self._proof(assignment, number, entries[id_], grade, basis, lent)
+
+    def _known(
+        self, name: str, number: int, entry: Entry, basis: Basis, checks: Sequence[Check]
+    ) -> tuple[Grade | None, regrading.Part | None]:
+        """The earlier grade of the same code, and what of it to judge again; all of it if that is None."""
+        known = self._proved.get((name, number, entry.id))
+        if known is None or known.training != entry.training:
+            return None, None
+        if notebook.extract(entry).digest != known.grade.digest:
+            return None, None
+        asleep = {check.name for check in checks if check.training and check.name not in (entry.training or ())}
+        then, now = (_without(each, asleep if entry.training is not None else set()) for each in (known.basis, basis))
+        return known.grade, regrading.part(known.grade, then, now)
+
+    def _judged(
+        self,
+        assignment: Assignment,
+        secret: bytes,
+        waiting: Sequence[Entry],
+        entries: Mapping[str, Entry],
+        parts: Mapping[str, tuple[Grade, regrading.Part]],
+    ) -> Iterator[tuple[str, Grade]]:
+        """Whole grades. What a part does not settle is judged as a whole."""
+        if not waiting:
+            return
+        profile = isolation.choose(self.manner.isolation, private=[assignment.folder])
+        workers, alone = len(os.sched_getaffinity(0)), self.manner.every_alone
+        job = Job(assignment, secret, profile, self.device, workers, alone, batch="verify")
+        with LocalPool(job, self._zygote(job)) as pool:
+            unsettled = []
+            for grade in pool.grade(waiting):
+                part = parts.get(grade.submission)
+                whole = regrading.merged(*part, grade, assignment.limits) if part else grade
+                if whole is None:
+                    unsettled.append(entries[grade.submission])
+                else:
+                    yield grade.submission, whole
+            for grade in pool.grade(unsettled):
+                yield grade.submission, grade
+
+    def _proof(
+        self, assignment: Assignment, number: int, entry: Entry, grade: Grade, basis: Basis, lent: Lent
+    ) -> Proof:
+        self._proved[assignment.name, number, entry.id] = _Proved(grade, basis, entry.training)
+        return _prove(assignment, grade, lent)
+
+    def _zygote(self, job: Job) -> Zygote:
+        """One that is warm, and refuses what the job's assignment forbids."""
+        if self._warm is not None:
+            old, zygote = self._warm
+            same = (old.assignment.forbidden, old.assignment.operators) == (
+                job.assignment.forbidden,
+                job.assignment.operators,
+            )
+            if same and old.profile == job.profile and zygote.process.poll() is None:
+                return zygote
+            zygote.close()
+            self._warm = None
+        self._warm = job, warm_zygote(job)
+        return self._warm[1]
+
+
 def verify(root: Path, name: str, manner: Manner) -> Iterator[Proof]:
     """Proofs for one assignment, as they come. Raises BrokenAssignment if it can't be loaded or built."""
-    secret = course.secret(root)
-    for number in range(manner.rounds):
-        yield from _verify_once(course.load(root, name), hashlib.sha256(b"%d:" % number + secret).digest(), manner)
+    with Verifier(root, manner) as verifier:
+        yield from verifier.proofs(name)
 
 
-def _verify_once(assignment: Assignment, secret: bytes, manner: Manner) -> Iterator[Proof]:
-    with tempfile.TemporaryDirectory(prefix="autograder-verify-") as folder:
-        lent = _lent(assignment)
-        entries = _entries(assignment, Path(folder), lent)
-        job = Job(
-            assignment,
-            secret,
-            isolation.choose(manner.isolation, private=[assignment.folder]),
-            find_device(manner.device),
-            len(os.sched_getaffinity(0)),
-            manner.every_alone,
-            batch="verify",
-        )
-        with LocalPool(job) as pool:
-            for grade in pool.grade(entries):
-                yield _prove(assignment, grade, lent)
+def _without(basis: Basis, names: Collection[str]) -> Basis:
+    return replace(basis, checks=tuple((name, digest) for name, digest in basis.checks if name not in names))
 
 
-def _lent(assignment: Assignment) -> dict[str, list[Check]]:
-    """The checks that each step is lent to, by its name."""
+def _checks(assignment: Assignment) -> list[Check]:
     found: list[Check] = []
     hold_session(assignment.folder / "test_hidden.py", lambda judge: found.extend(judge.checks))
-    names = dict.fromkeys(name for check in found for name in check.stand_ins)
-    return {name: [check for check in found if name in check.stand_ins] for name in names}
+    return found
 
 
-def _entries(assignment: Assignment, folder: Path, lent: Mapping[str, Sequence[Check]]) -> list[Entry]:
+def _lent(checks: Sequence[Check]) -> dict[str, list[Check]]:
+    """The checks that each step is lent to, by its name."""
+    names = dict.fromkeys(name for check in checks for name in check.stand_ins)
+    return {name: [check for check in checks if name in check.stand_ins] for name in names}
+
+
+def _entries(assignment: Assignment, folder: Path, lent: Lent) -> list[Entry]:
     stub = build.build(assignment)[f"assignments/{assignment.name}/{assignment.name}.py"].decode()
     sources = {("solution", "solution"): course.source(assignment), ("stub", "stub"): stub}
     for mistake in assignment.mistakes:
@@ -102,7 +212,7 @@ def _entries(assignment: Assignment, folder: Path, lent: Mapping[str, Sequence[C
     return entries
 
 
-def _prove(assignment: Assignment, grade: Grade, lent: Mapping[str, Sequence[Check]]) -> Proof:
+def _prove(assignment: Assignment, grade: Grade, lent: Lent) -> Proof:
     kind, _, name = grade.submission.partition(":")
     if grade.status is not Outcome.GRADED:
         return Proof(kind, name, grade, f"could not be graded: {grade.detail or ' '.join(grade.notes)}")

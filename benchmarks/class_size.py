@@ -5,10 +5,11 @@
 Submissions are the solution and its variants in turn, each as a notebook of its own, and every tenth a known mistake.
 For each class, in the order given, so that sizes can alternate:
 
-    CPU       user + system seconds of the command and all that it waited for (judges, zygote, workers), from `wait4`,
-              with starting up, the intake, the gradebook and the report
+    CPU       seconds in which a processor ran anything, from /proc/stat, with starting up, the intake, the gradebook
+              and the report. What workers used is lost to the accounts of the command when their namespace ends; so let
+              nothing else run meanwhile
     wall      from start to end, and the submissions per second
-    busy      the share of all processors' time in which any of them ran anything, from /proc/stat
+    busy      that CPU time, as a share of what all processors had
     memory    resident in the command and all its processes, shared pages counted in each, once a second: the most in
               the second quarter of the run and in the last
 
@@ -106,14 +107,14 @@ def graded(folder: Path, size: int, options: argparse.Namespace) -> Run:
         process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
     watch = threading.Thread(target=_watch, args=(process.pid, run.memory, over))
     watch.start()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    process.wait()
     over.set()
     watch.join()
-    run.wall, run.cpu, run.load = time.perf_counter() - began, usage.ru_utime + usage.ru_stime, os.getloadavg()[0]
+    run.wall, run.load = time.perf_counter() - began, os.getloadavg()[0]
     after = accounts.machine()
     spent = max(after[0] - before[0], 1e-9)
-    run.busy, run.stolen = 1 - (accounts.idle() - idle) / spent, (after[1] - before[1]) / spent
+    run.cpu, run.stolen = spent - (accounts.idle() - idle), (after[1] - before[1]) / spent
+    run.busy = run.cpu / spent
     if process.returncode:
         raise SystemExit((folder / "said").read_text("utf-8", "replace")[-2000:])
     with (folder / "report" / "grades.csv").open(encoding="utf-8", newline="") as file:

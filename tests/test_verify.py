@@ -3,8 +3,10 @@
 import pytest
 import toycourse
 
+from autograder.engines import LocalPool
 from autograder.errors import InstructorError
-from autograder.verify import Manner, verify
+from autograder.sandbox.spawn import Zygote
+from autograder.verify import Manner, Verifier, verify
 
 GOOD = {("solution", "solution"), ("stub", "stub"), ("variant", "product"), ("variant", "transposed")}
 
@@ -60,3 +62,55 @@ def test_a_step_that_can_not_be_lent_to_a_check_is_named(tmp_path):
 def test_an_unknown_assignment_is_refused(tmp_path):
     with pytest.raises(InstructorError, match="Found there: toy"):
         list(verify(toycourse.make(tmp_path), "toi", Manner()))
+
+
+IN_PLACE = "    assert changed_arguments == []\n"
+CHANGES = {
+    "nothing": (lambda root: None, 0),
+    "a check that asks for less": (
+        lambda root: toycourse.edit(root, "test_hidden.py", IN_PLACE, "    assert len(changed_arguments) < 2\n"),
+        "one check",
+    ),
+    "what a mistake should lose": (
+        lambda root: toycourse.edit(root, "assignment.toml", '"test_scale_leaves_its_argument_alone", ', ""),
+        "the lost",
+    ),
+    "a variant": (
+        lambda root: toycourse.edit(root, "variants/product.py", "torch.mul(x, factor)", "torch.add(x, factor)"),
+        1,
+    ),
+    "the solution": (
+        lambda root: toycourse.edit(root, "solution.py", "product = ", "product = 1 * "),
+        "all",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_change_can_touch_is_verified_again_and_all_is_said(tmp_path, monkeypatch, change):
+    """With one zygote for both runs, and to the verdicts of a run that begins anew."""
+    root, (edit, expected) = toycourse.make(tmp_path), CHANGES[change]
+    judged, started = [], []
+    grade, start = LocalPool.grade, Zygote.__init__
+    monkeypatch.setattr(LocalPool, "grade", lambda self, entries: grade(self, judged.extend(entries) or entries))
+    monkeypatch.setattr(
+        Zygote, "__init__", lambda self, *args, **named: started.append(1) or start(self, *args, **named)
+    )
+    with Verifier(root, Manner()) as verifier:
+        first = list(verifier.proofs("toy"))
+        assert len(judged) == len(first) and all(not entry.only for entry in judged)
+        judged.clear()
+        edit(root)
+        again = {(proof.kind, proof.name): proof for proof in verifier.proofs("toy")}
+        assert len(started) == 1
+    if expected == "one check":
+        right = {entry.only for entry in judged if entry.id.startswith(("solution", "variant"))}
+        assert right == {("test_scale_leaves_its_argument_alone",)}
+    elif expected == "the lost":
+        assert judged and all(entry.id.startswith(("mistake", "stub")) for entry in judged)
+    else:
+        assert len(judged) == (len(first) if expected == "all" else expected)
+    anew = proofs(root)
+    assert {key: (proof.problem, proof.grade.score) for key, proof in again.items()} == {
+        key: (proof.problem, proof.grade.score) for key, proof in anew.items()
+    }
