@@ -6,7 +6,6 @@ touch is judged again. The last attempt in the gradebook is always what the repo
 """
 
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from autograder.gradebook import Attempt, Gradebook, Origin, Roll
 from autograder.records import Assignment, Basis, Entry, Grade, Graded, Request, Start, Watcher
 from autograder.roster import Roster
 from autograder.sandbox import isolation
+from autograder.scratch import private_folder
 
 
 class Pool(Protocol):
@@ -94,12 +94,12 @@ def grade(request: Request, watcher: Watcher) -> Graded:
     reports.make_folder(request.out)
     with (
         _engine(request, assignment) as engine,
-        tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch,
+        private_folder("intake") as scratch,
         Gradebook.open(request.gradebook or request.out / gradebook.FILE) as book,
         book.claimed(assignment.name),
     ):
         secret = course.secret(request.course)
-        entries = intake.discover(request.paths, Path(scratch), assignment.name)
+        entries = intake.discover(request.paths, scratch, assignment.name)
         now = _Now(assignment, regrading.basis(assignment, secret), engine.device, engine.profile.level.value)
         plan = _plan(entries, book, now)
         book.record_all(plan.taken, datetime.now(UTC))
@@ -236,5 +236,5 @@ def _suffix(entry: Entry) -> str:
 def _digest(entry: Entry) -> str:
     try:
         return notebook.extract(entry).digest
-    except UnreadableSubmission:
-        return "unreadable"
+    except UnreadableSubmission as error:
+        return notebook.unreadable(str(error))

@@ -188,7 +188,8 @@ class Grader:
         return Grade(
             entry.id, entry.student, setting.assignment.name, Outcome.UNREADABLE, 0.0, most, setting.isolation.value,
             setting.device.type, round(seconds, 3), results,
-            tuple(note for note in (problem, entry.note) if note), version=setting.assignment.version,
+            tuple(note for note in (problem, entry.note) if note), digest=notebook.unreadable(problem),
+            version=setting.assignment.version,
         )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,6 +31,7 @@ from autograder.public import Open
 from autograder.records import Assignment, Check, CheckResult, Entry, Grade, Limits, Outcome, Status
 from autograder.sandbox import isolation
 from autograder.sandbox.spawn import Refused, Zygote, ZygoteDied
+from autograder.scratch import private_folder
 from autograder.text import line, write_whole
 
 SERVICE = "Gradescope"
@@ -129,8 +129,8 @@ def grade(place: Place) -> Grade:
     _close_to_others(place)
     profile = isolation.choose("require", private=[place.course])
     print(f"isolation: {profile.level}; {_seconds(place):.0f} s left; {_memory() or 'no'} bytes for all of it")
-    with tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch:
-        entry = _entry(place, assignment, Path(scratch))
+    with private_folder("intake") as scratch:
+        entry = _entry(place, assignment, scratch)
         assignment = replace(assignment, limits=_limits(assignment, _seconds(place)))
         graded, found = _graded(place, assignment, profile, entry)
     dated = replace(graded, handed_in=entry.handed_in, clock=entry.clock, people=entry.people)

@@ -57,6 +57,11 @@ def digest(cells: tuple[Cell, ...]) -> str:
     return total.hexdigest()
 
 
+def unreadable(problem: str) -> str:
+    """Stands for the digest of what can't be read: the same as long as it can't be read for the same reason."""
+    return f"unreadable {hashlib.sha256(problem.encode('utf-8', 'replace')).hexdigest()[:32]}"
+
+
 def together(entries: Iterable[Entry]) -> str:
     """Tells one set of submissions from another, by their names and contents.
 

@@ -5,7 +5,6 @@ its parent at once. Of the environment it gets three names, none of them the clu
 """
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -15,9 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from autograder.sandbox import limits
+from autograder.scratch import sweep
 
-PREFIX = "autograder-node-"
 CHUNK = 1 << 20
 LINGER = 0.2
 PARTING_SECONDS = 8.0
@@ -111,16 +109,3 @@ class Outpost:
         self._said.seek(max(0, size - 2000))
         said = self._said.read().decode(errors="replace").strip()
         return f"its grading process ended ({said.splitlines()[-1] if said else 'killed, it seems: it said nothing'})"
-
-
-def sweep() -> None:
-    """Remove what supervisors left that were killed. An empty folder is just being made."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                if os.fstat(folder).st_uid == os.geteuid() and os.listdir(folder):
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    limits.clear(str(path))
-            finally:
-                os.close(folder)

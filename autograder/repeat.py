@@ -6,7 +6,6 @@ that a grade rests on is not what it was, nothing is run: it is said what was an
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from autograder.quiz.press import Press, press
 from autograder.records import Assignment, Basis, Cell, CheckResult, Entry, Grade, Isolation, Outcome, Status
 from autograder.reports import number
 from autograder.sandbox import isolation
+from autograder.scratch import private_folder
 from autograder.text import line
 
 PLACES = re.compile(r"0x[0-9a-f]+|test_hidden\.py:\d+")
@@ -65,8 +65,8 @@ def repeat(wanted: Wanted) -> Repetition:
     level = Isolation(old.isolation)
     only = None if level is Isolation.NONE else level
     profile = isolation.choose("off" if only is None else "require", only=only, private=[assignment.folder])
-    with tempfile.TemporaryDirectory(prefix="autograder-repeat-") as folder:
-        entry = _entry(Path(folder), attempt, cells)
+    with private_folder("repeat") as folder:
+        entry = _entry(folder, attempt, cells)
         job = Job(assignment, secret, profile, find_device(old.device), batch=old.batch)
         with LocalPool(job) as pool:
             (now,) = pool.grade([entry])
@@ -85,8 +85,8 @@ def render(repetition: Repetition) -> str:
 def _of_quiz(at: Press, attempt: Attempt, cells: Sequence[Cell]) -> Repetition:
     """An answer sheet once more, as of the hour at which it was graded."""
     _refuse_others(attempt, cells, at.assignment, grading.basis_of(at))
-    with tempfile.TemporaryDirectory(prefix="autograder-repeat-") as folder:
-        entry = replace(_entry(Path(folder), attempt, cells), people=attempt.grade.people)
+    with private_folder("repeat") as folder:
+        entry = replace(_entry(folder, attempt, cells), people=attempt.grade.people)
         now = grading.graded(entry, at)
     return Repetition(attempt, now, tuple(_differences(attempt.grade, now)))
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ from autograder import course, gradebook, intake, notebook, site, standing, step
 from autograder.errors import InstructorError, OperatorError, UnreadableSubmission
 from autograder.gradebook import Gradebook
 from autograder.records import Assignment, CheckResult, Entry, Grade, Outcome, Status, Submission
+from autograder.scratch import private_folder
 from autograder.text import file_names, line, visible, write_whole
 from autograder.typeset import Piece, Typesetter
 
@@ -88,8 +88,8 @@ def give_back(request: Request) -> Returned:
     grades = {grade.submission: grade for grade in standing.settled(assignment, found, known)}
     pages: dict[str, Path] = {}
     missed: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch, Typesetter() as typesetter:
-        entries = intake.discover(request.paths, Path(scratch), assignment.name)
+    with private_folder("intake") as scratch, Typesetter() as typesetter:
+        entries = intake.discover(request.paths, scratch, assignment.name)
         names = file_names(entry.id for entry in entries)
         binder = _Binder(assignment, steps.names(assignment), typesetter)
         for entry in entries:

@@ -8,7 +8,6 @@ in more than half of a class, is nobody's own. The rest is a reason to look, and
 import csv
 import importlib
 import io
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -27,6 +26,7 @@ from rich.text import Text
 from autograder import course, intake, notebook, site
 from autograder.errors import InstructorError, OperatorError, UnreadableSubmission
 from autograder.records import Entry
+from autograder.scratch import private_folder
 from autograder.text import cell, line, visible, write_whole
 
 FRAGMENT = 25
@@ -110,8 +110,8 @@ def find(request: Request) -> Findings:
     library = _copydetect()
     given = _given(library, request)
     works, notes = [], []
-    with tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch:
-        entries = intake.discover(request.paths, Path(scratch), request.assignment or "")
+    with private_folder("intake") as scratch:
+        entries = intake.discover(request.paths, scratch, request.assignment or "")
         for entry in entries:
             try:
                 code = _code(entry)

@@ -8,13 +8,11 @@ and that goes with it. When its input ends, it ends, and everything below it.
 
 import base64
 import contextlib
-import fcntl
 import json
 import os
 import platform
 import select
 import shutil
-import tempfile
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,9 +25,9 @@ import torch
 from autograder import course, ledger, regrading
 from autograder.engines import Job, LocalPool, find_device
 from autograder.errors import AutograderError, BrokenAssignment
-from autograder.outpost import PREFIX, sweep
 from autograder.records import Entry, Grade, Isolation
 from autograder.sandbox import isolation, limits
+from autograder.scratch import private_folder
 
 CHUNK = 1 << 20
 
@@ -146,7 +144,7 @@ def _serve(channel: Channel) -> None:
     found = {"versions": versions(), "isolation": best.level, "device": device, "processors": _processors()}
     channel.say("found", json.dumps(found))
     _, order = channel.next()
-    with _private_folder() as folder:
+    with private_folder("node") as folder:
         channel.here, channel.there = str(_place(folder, order)), order["folder"]
         job = _job(folder, order, wanted["isolation"])
         basis = json.dumps(asdict(regrading.basis(job.assignment, job.secret)))
@@ -221,17 +219,3 @@ class _Works:
         shutil.rmtree(places.popleft(), ignore_errors=True)
         if not places:
             del self._places[id_]
-
-
-@contextlib.contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A folder for what nobody else may see. It is locked while any process of ours lives; what others left goes."""
-    sweep()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
-    finally:
-        limits.clear(str(folder))
-        os.close(lock)

@@ -7,7 +7,6 @@ can be lent, the solution must pass every check that it is lent to.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from autograder.judge import hold_session
 from autograder.records import Assignment, Basis, Check, Entry, Grade, Mistake, Outcome, Status
 from autograder.sandbox import isolation
 from autograder.sandbox.spawn import Zygote
+from autograder.scratch import private_folder
 
 UNWRITTEN = """
 
@@ -92,8 +92,8 @@ class Verifier:
         checks = _checks(assignment)
         lent = _lent(checks)
         basis = regrading.basis(assignment, secret)
-        with tempfile.TemporaryDirectory(prefix="autograder-verify-") as folder:
-            entries = {entry.id: entry for entry in _entries(assignment, Path(folder), lent)}
+        with private_folder("verify") as folder:
+            entries = {entry.id: entry for entry in _entries(assignment, folder, lent)}
             waiting: list[Entry] = []
             parts: dict[str, tuple[Grade, regrading.Part]] = {}
             for entry in entries.values():

@@ -12,7 +12,7 @@ LEVELS = [
     {"errors"},
     {"records", "text"},
     {"course", "notebook", "adjustments", "policy", "pruning", "quarantine", "roster", "sandbox"},
-    {"judge", "diagnosis", "feedback", "scrutiny", "steps", "typeset", "public"},
+    {"judge", "diagnosis", "feedback", "scrutiny", "steps", "typeset", "public", "scratch"},
     {"precedents", "grader", "gradebook", "ledger", "engines", "regrading", "standing"},
     {"cluster", "supervisor", "outpost"},
     {

@@ -268,6 +268,12 @@ def test_what_cant_be_graded_has_a_clear_row_and_stops_nobody(request_, tmp_path
         columns = "submission,student,assignment,score,max_score,status,isolation,device,seconds\n"
         assert file.readline() == columns
     assert len(list(request_.out.glob("results/*.json"))) == len(rows)
+    run(replace(request_, paths=(folder,)))
+    (folder / "picture.ipynb").write_bytes(b"%PDF-1.7" + bytes(64))
+    run(replace(request_, paths=(folder,)))
+    with Gradebook.open(request_.out / "gradebook.sqlite") as book:
+        tries = {name: len(book.attempts("toy", name)) for name in ("ada__toy", "empty", "picture")}
+    assert tries == {"ada__toy": 1, "empty": 1, "picture": 2}, "what stands is not recorded again"
 
 
 def test_of_two_files_of_one_student_the_later_counts(request_, tmp_path):

@@ -435,7 +435,7 @@ def test_tests_that_cant_be_collected_are_the_instructors_to_mend(nodes, wanted,
     classroom.toycourse.edit(root, "test_hidden.py", "import pytest\n", "import pytest\nimport no_such_module\n")
     with pytest.raises(BrokenAssignment, match="No module named 'no_such_module'") as caught:
         grade(nodes, wanted, root, classroom.hand_in(tmp_path / "works", {"full": solution()}))
-    assert "autograder-node-" not in str(caught.value)
+    assert "autograder-for-node-" not in str(caught.value)
     assert nodes.left() == []
 
 
@@ -513,7 +513,7 @@ def test_gpus_are_taken_in_shares_and_must_work(nodes, wanted, quick_course, tmp
 
 @pytest.mark.slow
 def test_what_a_killed_supervisor_left_is_swept_away(nodes, wanted, quick_course, tmp_path):
-    left, young = nodes.folder / "autograder-node-old", nodes.folder / "autograder-node-new"
+    left, young = nodes.folder / "autograder-for-node-old", nodes.folder / "autograder-for-node-new"
     (left / "course").mkdir(parents=True)
     young.mkdir()
     grade_one = classroom.hand_in(tmp_path, {"full": solution()})
@@ -565,7 +565,7 @@ def _target(nodes):
         if each.status == psutil.CONN_LISTEN
     ]
     own = [each for each in nodes.processes() if "autograder.supervisor" in " ".join(each.cmdline())]
-    private = next(nodes.folder.glob("autograder-node-*"))
+    private = next(nodes.folder.glob("autograder-for-node-*"))
     token = nodes.folder / "token"
     token.write_text(TOKEN)
     return {

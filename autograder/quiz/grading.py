@@ -6,7 +6,6 @@ line that the course sealed. What a student is told depends on the quiz: at once
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +38,7 @@ from autograder.records import (
     Watcher,
 )
 from autograder.roster import Person, Roster
+from autograder.scratch import private_folder
 from autograder.text import line
 
 ISOLATION = "not needed"
@@ -66,10 +66,10 @@ def grade(request: Request, watcher: Watcher) -> Graded:
     known = at.known
     reports.make_folder(request.out)
     with (
-        tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch,
+        private_folder("intake") as scratch,
         Gradebook.open(request.gradebook or request.out / gradebook.FILE) as book,
     ):
-        entries = intake.discover(request.paths, Path(scratch), at.quiz.name)
+        entries = intake.discover(request.paths, scratch, at.quiz.name)
         papers = _without_copies([_paper(entry, at) for entry in entries])
         attempts = book.attempts(at.quiz.name)
         earlier = _Earlier(attempts, book)

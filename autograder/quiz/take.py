@@ -7,7 +7,6 @@ bank and no key: there a sheet that she was given is filled in, and handed in li
 import html
 import json
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from autograder.quiz.sheet import SECONDS, notebook, variable, when
 from autograder.quiz.words import Words
 from autograder.records import Cell, Grade
 from autograder.reports import number
+from autograder.scratch import private_folder
 from autograder.text import file_names, line, visible, write_whole
 
 ANSWERS = "answers"
@@ -235,8 +235,8 @@ def _explain(desk: Desk, sheet: Sheet, sitting: Sitting) -> None:
 def _hand_in(desk: Desk, at: Press, path: Path, seconds: float) -> Grade:
     """Grade the sheet as `grade` would, and record it."""
     now = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="autograder-intake-") as scratch:
-        entries = intake.discover([desk.out / ANSWERS / at.quiz.name], Path(scratch), at.quiz.name)
+    with private_folder("intake") as scratch:
+        entries = intake.discover([desk.out / ANSWERS / at.quiz.name], scratch, at.quiz.name)
         entry = next(each for each in entries if each.path.samefile(path))
         grade = grading.graded(entry, at)
     with Gradebook.open(desk.out / gradebook.FILE) as book:
