@@ -30,6 +30,7 @@ from autograder.supervisor import versions
 SHARD = 25
 AHEAD = 4
 PATIENCE = 0.5
+SILENCE = 120.0
 START_SECONDS = 180.0
 CONNECT_SECONDS = 5.0
 PARTING_SECONDS = 12.0
@@ -71,7 +72,10 @@ class _Place:
 
 @dataclass(slots=True)
 class _Station:
-    """A supervisor, as seen from here. call: the exchange that is under way.  alone: it has one submission only."""
+    """A supervisor, as seen from here. call: the exchange that is under way.  alone: it has one submission only.
+
+    heard: when it said something the last time, or was given something after it had nothing.
+    """
 
     place: _Place
     actor: Any
@@ -81,6 +85,7 @@ class _Station:
     serving: bool = False
     alone: bool = False
     count: int = 0
+    heard: float = 0.0
     busy: dict[str, deque[Entry]] = field(default_factory=dict)
 
     def tell(self, word: str, about: dict[str, Any]) -> None:
@@ -88,6 +93,7 @@ class _Station:
 
     def take(self, entry: Entry) -> None:
         self.busy.setdefault(entry.id, deque()).append(entry)
+        self.heard = self.heard if self.count else time.monotonic()
         self.count += 1
 
     def give_back(self, id_: str) -> Entry | None:
@@ -194,6 +200,8 @@ class Cluster:
                 lines, last_words = self._ray.get(call)
             except self._ray.exceptions.RayError as error:
                 lines, last_words = [], _reason(error)
+            if lines:
+                station.heard = time.monotonic()
             for line in lines:
                 word, _, about = line.partition(b" ")
                 yield station, word.decode(), about
@@ -203,7 +211,7 @@ class Cluster:
     def drop(self, station: _Station) -> None:
         """Be done with one that is gone."""
         self.stations.remove(station)
-        self._ray.wait([station.actor.close.remote()], timeout=START_PARTING_SECONDS)
+        self._ray.wait([station.actor.close.remote(START_PARTING_SECONDS / 2)], timeout=START_PARTING_SECONDS)
         self._ray.kill(station.actor)
 
     def alive(self, place: _Place) -> bool:
@@ -306,8 +314,11 @@ class RayPool:
             for station in self.cluster.stations:
                 if station.serving:
                     self._hand_out(station)
-            for station, word, about in self.cluster.turn():
+            for station, word, about in self.cluster.turn(PATIENCE):
                 yield from self._hear(station, word, about)
+            for station in list(self.cluster.stations):
+                if station.count and time.monotonic() - station.heard > SILENCE:
+                    yield from self._lose(station, f"no sign of life for {SILENCE:.0f} seconds", for_good=False)
 
     def _hand_out(self, station: _Station) -> None:
         """Give it more before it has nothing left. What was lost twice goes by itself: it may be the reason."""
@@ -340,6 +351,8 @@ class RayPool:
             grade = ledger.from_json(about.decode("ascii"))
             if station.give_back(grade.submission) is not None:
                 yield grade
+        elif word == "alive":
+            pass  # that it says so is all
         elif word == "found":
             station.found = json.loads(about)
             problem = self.cluster.check(station)

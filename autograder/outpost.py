@@ -69,10 +69,10 @@ class Outpost:
             lines += found
         return lines, self._last_words() if self._over and not self._received else None
 
-    def close(self) -> None:
-        """End the supervisor, and with it all that is below it."""
+    def close(self, patience: float = PARTING_SECONDS) -> None:
+        """End the supervisor, and with it all that is below it. patience: seconds until it is made to."""
         self._inward.close()
-        deadline = time.monotonic() + PARTING_SECONDS
+        deadline = time.monotonic() + patience
         while not self._over and (left := deadline - time.monotonic()) > 0:
             if select.select([self._outward], [], [], left)[0]:
                 self._over = not os.read(self._outward.fileno(), CHUNK)

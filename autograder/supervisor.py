@@ -30,6 +30,7 @@ from autograder.sandbox import isolation, limits
 from autograder.scratch import private_folder
 
 CHUNK = 1 << 20
+PULSE = 10.0
 
 
 class Ended(Exception):
@@ -105,7 +106,10 @@ class FedPool(LocalPool):
     """A pool that is handed more while it grades."""
 
     def serve(self, channel: Channel, entry: Callable[[], Entry]) -> Iterator[Grade]:
-        """Grades as they are ready, until the channel ends. entry: takes the next one from the channel."""
+        """Grades as they are ready, until the channel ends; a sign of life in between, where that takes long.
+
+        entry: takes the next one from the channel.
+        """
         waiting: deque[Entry] = deque()
         tries: dict[str, int] = {}
         while True:
@@ -113,7 +117,10 @@ class FedPool(LocalPool):
                 waiting.append(entry())
             self._hand_out(waiting)
             hands = {hand.connection.fileno(): hand for hand in self.hands}
-            for ready in select.select([channel.incoming, *hands], [], [])[0]:
+            found, _, _ = select.select([channel.incoming, *hands], [], [], PULSE)
+            if not found:
+                channel.say("alive", "null")
+            for ready in found:
                 if ready == channel.incoming:
                     channel.listen()
                 else:

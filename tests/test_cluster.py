@@ -19,9 +19,10 @@ from pathlib import Path
 import classroom
 import psutil
 import pytest
-from classroom import SCALE, solution
+import toycourse
+from classroom import SCALE, scale, solution
 
-from autograder import batch, cluster
+from autograder import batch, cluster, supervisor
 from autograder.cluster import Cluster, Wanted
 from autograder.engines import LocalPool
 from autograder.errors import BrokenAssignment, InstructorError, OperatorError
@@ -402,6 +403,26 @@ def test_a_supervisor_and_an_actor_that_are_killed_are_replaced(nodes, wanted, q
     grades, incidents = grade(nodes, replace(wanted, shard=4), quick_course, classroom.hand_in(tmp_path, SLOW), disturb)
     check_all_full(grades, SLOW)
     assert 1 <= len(incidents) <= 2 and all("was done again" in each for each in incidents)
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_says_nothing_any_more_is_replaced_and_one_that_only_takes_long_is_not(
+    nodes, wanted, quick_course, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cluster, "SILENCE", 1.6 * supervisor.PULSE)
+    toycourse.edit(quick_course, "assignment.toml", "check_wall = 5", "check_wall = 25")
+    works = {**SLOW, "sleeps": scale("import time\nif factor == 2.0:\n    time.sleep(20)\nreturn x * factor")}
+
+    def disturb(number):
+        if number == 1:
+            stopped = [each for each in nodes.processes() if "autograder.supervisor" in " ".join(each.cmdline())]
+            stopped[0].suspend()
+
+    grades, incidents = grade(
+        nodes, replace(wanted, shard=4), quick_course, classroom.hand_in(tmp_path, works), disturb
+    )
+    check_all_full(grades, works)
+    assert len(incidents) == 1 and "no sign of life for 16 seconds" in incidents[0]
 
 
 def _of_ray(nodes, *names):
