@@ -245,3 +245,16 @@ def test_where_tests_look_at_a_clock_each_work_is_judged_by_itself(tmp_path):
         one, two = classroom.grade(pool, tmp_path / "works", wrong).values()
     assert one.batch == two.batch == ""
     assert [check.detail for check in one.checks] != [check.detail for check in two.checks]
+
+
+def test_a_check_that_draws_by_itself_still_judges_right(tmp_path):
+    job = _job(tmp_path, workers=1)
+    path = job.assignment.folder / "test_hidden.py"
+    text = path.read_text("utf-8").replace(
+        "x = torch.randn(shape, device=device)", "x = torch.rand(shape) + os.getrandom(1)[0]"
+    )
+    path.write_text(f"import os\n\n{text}", "utf-8")
+    works = {"one": solution(), "two": WORKS["shifted"], "three": WORKS["another"], "four": WORKS["one step off"]}
+    with LocalPool(job) as pool:
+        grades = classroom.grade(pool, tmp_path / "works", works)
+    assert [grade.score for grade in grades.values()] == [10, 8, 10, 10]
