@@ -93,7 +93,8 @@ class _Station:
 
     def take(self, entry: Entry) -> None:
         self.busy.setdefault(entry.id, deque()).append(entry)
-        self.heard = self.heard if self.count else time.monotonic()
+        if not self.count:
+            self.heard = time.monotonic()
         self.count += 1
 
     def give_back(self, id_: str) -> Entry | None:

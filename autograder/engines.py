@@ -88,9 +88,9 @@ class LocalPool:
 
     def __enter__(self) -> "LocalPool":
         try:
-            warm_up(backward=self.job.device == "cpu")
             course.reference(self.job.assignment)
             if self._owns_zygote:
+                warm_up(backward=self.job.device == "cpu")
                 self.zygote.await_ready()
             for slot in range(self.job.workers):
                 self.hands.append(self._hire(slot))

@@ -74,8 +74,9 @@ class Grader:
         self, setting: Setting, judge: Judge, start: Callable[[], Zygote], zygote: Zygote | None = None
     ) -> None:
         path = setting.assignment.folder / "test_hidden.py"
-        clocked = looks_at_clocks(course.parse(path, path.read_text("utf-8")))
-        self.setting = replace(setting, batch="") if clocked else setting
+        if setting.batch and looks_at_clocks(course.parse(path, path.read_text("utf-8"))):
+            setting = replace(setting, batch="")
+        self.setting = setting
         self.judge = judge
         self.diagnostician = Diagnostician(setting.assignment, setting.reference)
         self.precedents = Precedents()

@@ -159,11 +159,7 @@ class Verifier:
         """One that is warm, and refuses what the job's assignment forbids."""
         if self._warm is not None:
             old, zygote = self._warm
-            same = (old.assignment.forbidden, old.assignment.operators) == (
-                job.assignment.forbidden,
-                job.assignment.operators,
-            )
-            if same and old.profile == job.profile and zygote.process.poll() is None:
+            if _needed(old) == _needed(job) and zygote.process.poll() is None:
                 return zygote
             zygote.close()
             self._warm = None
@@ -175,6 +171,11 @@ def verify(root: Path, name: str, manner: Manner) -> Iterator[Proof]:
     """Proofs for one assignment, as they come. Raises BrokenAssignment if it can't be loaded or built."""
     with Verifier(root, manner) as verifier:
         yield from verifier.proofs(name)
+
+
+def _needed(job: Job) -> tuple[object, ...]:
+    """What a zygote is made of."""
+    return job.profile, job.assignment.forbidden, job.assignment.operators
 
 
 def _without(basis: Basis, names: Collection[str]) -> Basis:

@@ -39,7 +39,7 @@ JUDGE = (
     (precedents.Hearing, "follow", "precedents"),
     (precedents.Hearing, "ask", "precedents"),
     (wire, "pack", "wire: pack"),
-    (wire, "unpack", "wire: unpack"),
+    (wire.Frame, "unpack", "wire: unpack"),
     (student.Conversation, "call", "proxy and autograd"),
     (student.Conversation, "perform", "proxy and autograd"),
     (judge, "reseed", "seeding"),

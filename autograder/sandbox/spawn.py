@@ -217,11 +217,9 @@ class Worker:
         lend: answers what the worker asks in the meantime; without it, it may not ask.
         """
         frame = self.exchange(wire.pack(operation, keep_storage=True), budget)
-        if lend is None:
-            return self.understood(frame)
         while True:
             message = self._unpacked(frame)
-            if type(message.value) is not dict or "lend" not in message.value:
+            if lend is None or type(message.value) is not dict or "lend" not in message.value:
                 return self._answer(message)
             self._send(wire.pack(lend(message.value["lend"])))
             frame = self._receive()

@@ -6,7 +6,7 @@ table of tensors. Each tensor names a stretch of the payload, its dtype, shape, 
 and an alias group: tensors with the same group were the same memory, read the same way, on the sending side. Frames
 *to* a worker may also give strides, so that a test can pass views; frames *from* a worker may not.
 
-Everything a worker sends is hostile. `unpack` checks each length, dtype, shape and count before it allocates, and
+Everything a worker sends is hostile. `Frame.unpack` checks each length, dtype, shape and count before it allocates, and
 answers anything else with `WireError`.
 """
 
@@ -77,14 +77,27 @@ class Frame:
     It begins at an address that `ALIGNMENT` divides: at other addresses, some kernels give other last digits.
     """
 
-    header: bytearray
+    header: Buffer
     memory: bytearray
     start: int
     size: int
 
     def unpack(self, *, trusting: bool = False) -> Message:
-        """As the function of that name."""
-        return _unpack(self.header, _Reader(self.memory, self.start, self.size, trusting))
+        """What it says. Tensors are plain, on the CPU, and share nothing with each other but the payload.
+
+        trusting: the sender is the grader; strides and storages are then honoured.
+        Raises WireError for anything that `pack` would not have written.
+        """
+        try:
+            parsed = json.loads(bytes(self.header))
+            tree, table, offsets = parsed
+            reader = _Reader(self.memory, self.start, self.size, trusting)
+            reader.build(table, offsets)
+            return Message(reader.read(tree, 0), tuple(reader.tensors), tuple(reader.facts))
+        except WireError:
+            raise
+        except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError, RuntimeError) as error:
+            raise WireError(f"a malformed frame: {type(error).__name__}") from error
 
     def payload(self) -> memoryview:
         """The payload's bytes."""
@@ -162,27 +175,6 @@ def lengths(prefix: Buffer, max_payload: int) -> tuple[int, int]:
     if payload > max_payload:
         raise WireError(f"a payload of {payload} bytes; at most {max_payload} are accepted")
     return header, payload
-
-
-def unpack(header: Buffer, payload: bytearray, *, trusting: bool = False) -> Message:
-    """Read one frame. Tensors are plain, on the CPU, and share nothing with each other but `payload`.
-
-    trusting: the sender is the grader; strides and storages are then honoured.
-    Raises WireError for anything that `pack` would not have written.
-    """
-    return _unpack(header, _Reader(payload, 0, len(payload), trusting))
-
-
-def _unpack(header: Buffer, reader: "_Reader") -> Message:
-    try:
-        parsed = json.loads(bytes(header))
-        tree, table, offsets = parsed
-        reader.build(table, offsets)
-        return Message(reader.read(tree, 0), tuple(reader.tensors), tuple(reader.facts))
-    except WireError:
-        raise
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError, OverflowError, RuntimeError) as error:
-        raise WireError(f"a malformed frame: {type(error).__name__}") from error
 
 
 class _Writer:

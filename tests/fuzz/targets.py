@@ -59,7 +59,7 @@ def header(data):
 
 
 def message(start, payload):
-    found = wire.unpack(start, payload)
+    found = wire.Frame(start, payload, 0, len(payload)).unpack()
     assert sum(tensor.nbytes for tensor in found.tensors) <= len(payload)
     assert all(type(tensor) is torch.Tensor and tensor.device.type == "cpu" for tensor in found.tensors)
     assert len(found.facts) == len(found.tensors)

@@ -29,7 +29,8 @@ def frame(value, **options):
 
 
 def trip(value, **options):
-    return wire.unpack(*frame(value, **options), trusting=options.get("keep_storage", False))
+    header, payload = frame(value, **options)
+    return wire.Frame(header, payload, 0, len(payload)).unpack(trusting=options.get("keep_storage", False))
 
 
 def bits(tensor):
@@ -283,7 +284,7 @@ def judged(header, payload=b""):
     header = header if isinstance(header, bytes) else json.dumps(header).encode()
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     try:
-        message = wire.unpack(header, bytearray(payload))
+        message = wire.Frame(header, bytearray(payload), 0, len(payload)).unpack()
     except WireError:
         message = None
     assert time.process_time() - start < 5
