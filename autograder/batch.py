@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from autograder import adjustments, course, gradebook, intake, notebook, regrading, reports, site, standing
-from autograder.engines import Job, LocalPool, find_device
+from autograder import adjustments, course, gpu, gradebook, intake, notebook, regrading, reports, site, standing
+from autograder.engines import Job, LocalPool, most_workers
 from autograder.errors import OperatorError, UnreadableSubmission
 from autograder.gradebook import Attempt, Gradebook, Origin, Roll
 from autograder.records import Assignment, Basis, Entry, Grade, Graded, Request, Start, Watcher
@@ -127,8 +127,9 @@ def grade(request: Request, watcher: Watcher) -> Graded:
 def _engine(request: Request, assignment: Assignment) -> Iterator[Engine]:
     if request.engine == "local":
         profile = isolation.choose(request.isolation, private=[assignment.folder])
-        workers = request.workers or len(os.sched_getaffinity(0))
-        yield _Here(profile, find_device(request.device), workers)
+        device = gpu.find_device(request.device)
+        workers = most_workers(request.workers or len(os.sched_getaffinity(0)), device, assignment.limits)
+        yield _Here(profile, device, workers)
         return
     from autograder import cluster
 

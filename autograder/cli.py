@@ -354,7 +354,7 @@ def doctor() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from autograder import engines
+    from autograder import gpu
     from autograder.errors import OperatorError
     from autograder.sandbox import isolation
 
@@ -363,10 +363,12 @@ def doctor() -> None:
         table.add_column(heading)
     for layer in isolation.survey():
         table.add_row(layer.name, "yes" if layer.available else "no", layer.detail)
-    try:
-        table.add_row("device: cuda", "yes", f"works ({engines.find_device('cuda')})")
-    except OperatorError as error:
-        table.add_row("device: cuda", "no", str(error))
+    for name, find in (("device: cuda", gpu.describe), ("cuda in the sandbox", gpu.try_in_sandbox)):
+        try:
+            table.add_row(name, "yes", find())
+        except OperatorError as error:
+            table.add_row(name, "no", str(error))
+            break
     Console().print(table)
     try:
         click.echo(f"`grade` would use isolation: {isolation.choose('require').level}")

@@ -26,7 +26,7 @@ from autograder.records import VISIBILITIES, Assignment, ByHand, Limits, Mistake
 SEEDS = "hmac-sha256 of purpose, batch or code, and check; 63 bits"
 DIFFICULTIES = ("gentle", "moderate", "demanding")
 
-_SIZES = ("memory", "reply", "output", "file")
+_SIZES = ("memory", "device_memory", "reply", "output", "file")
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _FACTS = ("title", "points", "minutes", "difficulty", "summary", "names")
 _KEYS = (*_FACTS, "limits", "forbidden", "mistakes", "by_hand", "policy", "hidden_checks")

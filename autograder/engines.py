@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 import traceback
@@ -22,13 +21,13 @@ from typing import NoReturn
 
 import torch
 
-from autograder import course, ledger
+from autograder import course, gpu, ledger
 from autograder.errors import BrokenAssignment, OperatorError
 from autograder.grader import Grader, Setting
 from autograder.judge import Judge, hold_session
-from autograder.records import Assignment, Entry, Grade, Outcome
+from autograder.records import Assignment, Entry, Grade, Limits, Outcome
 from autograder.sandbox import isolation, limits
-from autograder.sandbox.spawn import Refused, Zygote
+from autograder.sandbox.spawn import DeviceStuck, Refused, Zygote
 from autograder.sandbox.warm import warm_up
 
 AHEAD = 2
@@ -36,6 +35,7 @@ TRIES = 3
 IDLE_ENDS = 3
 PARTING_SECONDS = 1.0
 PROBLEM = b"problem "
+STUCK = b"stuck "
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +157,8 @@ class LocalPool:
             hand.received = rest
             if line.startswith(PROBLEM):
                 raise BrokenAssignment(json.loads(line.removeprefix(PROBLEM)))
+            if line.startswith(STUCK):
+                raise DeviceStuck(json.loads(line.removeprefix(STUCK)))
             yield ledger.from_json(line.decode())
 
     def _replace(self, hand: _Hand, waiting: deque[Entry], tries: dict[str, int]) -> Iterator[Grade]:
@@ -221,6 +223,10 @@ def _become_judge(job: Job, slot: int, connection: socket.socket, zygote: Zygote
         )
     except BrokenAssignment as error:
         connection.sendall(PROBLEM + json.dumps(str(error)).encode() + b"\n")
+    except DeviceStuck as error:
+        connection.sendall(STUCK + json.dumps(str(error)).encode() + b"\n")
+    except gpu.Spoiled:
+        pass  # another judge, with a device that answers, does it again
     except ConnectionError:
         pass  # the supervisor is gone: nobody is left to be told
     except BaseException:
@@ -231,11 +237,11 @@ def _become_judge(job: Job, slot: int, connection: socket.socket, zygote: Zygote
 
 
 def _serve(judge: Judge, job: Job, slot: int, connection: socket.socket, zygote: Zygote) -> NoReturn:
-    device = _place(job.device)
+    share = gpu.Share(job.device, job.assignment.limits.device_memory) if job.device != "cpu" else None
     setting = Setting(
         assignment=job.assignment,
         reference=course.reference(job.assignment),
-        device=device,
+        device=torch.device(job.device),
         secret=job.secret,
         isolation=job.profile.level,
         batch=job.batch,
@@ -243,7 +249,7 @@ def _serve(judge: Judge, job: Job, slot: int, connection: socket.socket, zygote:
         every_alone=job.every_alone,
         only=job.only,
     )
-    grader = Grader(setting, judge, lambda: _own_zygote(job), zygote)
+    grader = Grader(setting, judge, lambda: _own_zygote(job), zygote, share)
     with connection.makefile("rb") as lines:
         for line in lines:
             read = json.loads(line)
@@ -257,6 +263,8 @@ def _grade(grader: Grader, job: Job, entry: Entry) -> Grade:
     began = time.monotonic()
     try:
         return grader.grade(entry)
+    except (DeviceStuck, gpu.Spoiled):
+        raise
     except Exception:
         grade = given_up(job, entry, traceback.format_exc())
         return replace(grade, seconds=round(time.monotonic() - began, 3))
@@ -287,8 +295,14 @@ def warm_zygote(job: Job) -> Zygote:
     return zygote
 
 
+def most_workers(wanted: int, device: str, limits: Limits) -> int:
+    """So many of the wanted workers as the device has room for. Raises OperatorError if that is none."""
+    return wanted if device == "cpu" else min(wanted, gpu.most_at_once(gpu.look(), limits.device_memory))
+
+
 def _with_slots(job: Job) -> Job:
-    return replace(job, profile=replace(job.profile, slots=max(job.profile.slots, job.workers)))
+    workers = most_workers(job.workers, job.device, job.assignment.limits)
+    return replace(job, workers=workers, profile=replace(job.profile, slots=max(job.profile.slots, workers)))
 
 
 def _own_zygote(job: Job) -> Zygote:
@@ -300,33 +314,3 @@ def _own_zygote(job: Job) -> Zygote:
 def _zygote(job: Job) -> Zygote:
     refused = Refused(job.assignment.forbidden, job.assignment.operators)
     return Zygote(job.profile, refused, gpu=job.device != "cpu")
-
-
-def _place(name: str) -> torch.device:
-    """The device, with full precision: CUDA starts here, in the judge, never before the fork."""
-    if name != "cpu":
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
-    return torch.device(name)
-
-
-def find_device(wanted: str) -> str:
-    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`. Asks in another process, so that CUDA does not start in this one.
-
-    Raises OperatorError if CUDA is wanted and can't be used.
-    """
-    if wanted == "cpu" or (wanted == "auto" and torch.version.cuda is None):
-        return "cpu"
-    asked = subprocess.run(
-        [sys.executable, "-I", "-c", "import torch; torch.zeros(1, device='cuda').add_(1).item(); print('works')"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if asked.stdout.strip() == "works":
-        return "cuda"
-    if wanted == "auto":
-        return "cpu"
-    last = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
-    raise OperatorError(f"CUDA was asked for and can't be used here ({last}). Use --device cpu, or look at the driver.")

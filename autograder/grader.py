@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from autograder import course, feedback, notebook, scrutiny
+from autograder import course, feedback, gpu, notebook, scrutiny
 from autograder.diagnosis import NOTHING, Diagnostician, Explanation, Recognition
 from autograder.errors import BrokenAssignment, UnreadableSubmission
 from autograder.judge import Bench, Finding, Judge
@@ -29,7 +29,7 @@ from autograder.records import (
     Submission,
 )  # fmt: skip
 from autograder.sandbox.rehearsal import Rehearsal
-from autograder.sandbox.spawn import Budget, Order, Usage, Worker, WorkerEnded, Zygote, ZygoteDied
+from autograder.sandbox.spawn import Budget, NoDevice, Order, Usage, Worker, WorkerEnded, Zygote, ZygoteDied
 from autograder.sandbox.stage import FORBIDDEN, Raised
 from autograder.sandbox.student import Conversation, Exchange, Student, StudentRaised
 from autograder.sandbox.understudy import Understudy
@@ -68,10 +68,15 @@ class Setting:
 
 
 class Grader:
-    """Grades submissions of one assignment, one after the other."""
+    """Grades submissions of one assignment, one after the other. share: its part in the GPU that it grades on."""
 
     def __init__(
-        self, setting: Setting, judge: Judge, start: Callable[[], Zygote], zygote: Zygote | None = None
+        self,
+        setting: Setting,
+        judge: Judge,
+        start: Callable[[], Zygote],
+        zygote: Zygote | None = None,
+        share: gpu.Share | None = None,
     ) -> None:
         path = setting.assignment.folder / "test_hidden.py"
         if setting.batch and looks_at_clocks(course.parse(path, path.read_text("utf-8"))):
@@ -82,6 +87,7 @@ class Grader:
         self.precedents = Precedents()
         self._start = start
         self._zygote = zygote
+        self._share = share
 
     def grade(self, entry: Entry) -> Grade:
         """The grade of one file. Whatever is in it, this returns; a fault of ours gives Outcome.INTERNAL."""
@@ -90,7 +96,7 @@ class Grader:
             submission = notebook.extract(entry)
         except UnreadableSubmission as error:
             return self._unreadable(entry, str(error), time.monotonic() - began)
-        sitting = self._sit(submission, self._setting_for(entry))
+        sitting = self._sit_in_turn(submission, self._setting_for(entry))
         return self._grade(submission, sitting, time.monotonic() - began)
 
     def close(self) -> None:
@@ -101,6 +107,18 @@ class Grader:
     def _setting_for(self, entry: Entry) -> Setting:
         only = frozenset(entry.only) or self.setting.only
         return replace(self.setting, only=only, held=frozenset(entry.held), training=entry.training)
+
+    def _sit_in_turn(self, submission: Submission, setting: Setting) -> "Sitting":
+        """On a GPU: beside others; once more with nobody beside it, and nothing remembered, if memory ran out there."""
+        if self._share is None:
+            return self._sit(submission, setting)
+        with contextlib.suppress(NoDevice), self._share.turn(alone=False):
+            sitting = self._sit(submission, setting)
+            if not any(gpu.ran_out(finding) for finding in sitting.findings.values()):
+                return sitting
+        self.precedents = Precedents()
+        with self._share.turn(alone=True):
+            return self._sit(submission, setting)
 
     def _sit(self, submission: Submission, setting: Setting) -> "Sitting":
         """Judge all checks; once more from the start if the zygote dies under it."""
@@ -492,6 +510,8 @@ class Sitting:
             running = 0
             worker = self.zygote.fork(self._order())
             self._worker = worker
+            if self.setting.device.type != "cpu":
+                worker.start_device(str(self.setting.device))
             try:
                 budget = Budget(limits.cells_cpu, min(limits.cells_wall, self._refuse_if_spent().wall))
                 for event in worker.run_cells(self._cells(), budget):

@@ -20,7 +20,7 @@ from _pytest.runner import runtestprotocol
 
 from autograder.errors import BrokenAssignment, WireError
 from autograder.records import Check, Status
-from autograder.sandbox.spawn import WorkerEnded, ZygoteDied
+from autograder.sandbox.spawn import DeviceStuck, WorkerEnded, ZygoteDied
 from autograder.sandbox.stage import reseed
 from autograder.sandbox.student import MissingName, Student, StudentRaised
 
@@ -267,7 +267,7 @@ def _without_frames(error: BaseException) -> BaseException:
 def _finding(error: BaseException, message: str) -> Finding:
     if isinstance(error, KeyboardInterrupt):
         raise error
-    if isinstance(error, ZygoteDied):
+    if isinstance(error, (ZygoteDied, DeviceStuck)):
         raise error
     if isinstance(error, (StudentRaised, WorkerEnded)):
         return Finding(error.status, message, error)

@@ -50,6 +50,7 @@ class Limits:
     cells_wall: float = 120.0
     submission_cpu: float = 60.0
     memory: int = 2 * 2**30
+    device_memory: int = 2 * 2**30
     reply: int = 256 * 2**20
     output: int = 16 * 2**20
     file: int = 64 * 2**20

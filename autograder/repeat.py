@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autograder import course, gradebook, notebook, regrading
-from autograder.engines import Job, LocalPool, find_device
+from autograder import course, gpu, gradebook, notebook, regrading
+from autograder.engines import Job, LocalPool
 from autograder.errors import InstructorError
 from autograder.gradebook import Attempt, Gradebook
 from autograder.quiz import grading
@@ -67,7 +67,7 @@ def repeat(wanted: Wanted) -> Repetition:
     profile = isolation.choose("off" if only is None else "require", only=only, private=[assignment.folder])
     with private_folder("repeat") as folder:
         entry = _entry(folder, attempt, cells)
-        job = Job(assignment, secret, profile, find_device(old.device), batch=old.batch)
+        job = Job(assignment, secret, profile, gpu.find_device(old.device), batch=old.batch)
         with LocalPool(job) as pool:
             (now,) = pool.grade([entry])
     return Repetition(attempt, now, tuple(_differences(old, now)))

@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
-from autograder import course, ledger, regrading
-from autograder.engines import Job, LocalPool, find_device
+from autograder import course, gpu, ledger, regrading
+from autograder.engines import Job, LocalPool
 from autograder.errors import AutograderError, BrokenAssignment
 from autograder.records import Entry, Grade, Isolation
 from autograder.sandbox import isolation, limits
@@ -147,7 +147,7 @@ def main() -> None:
 def _serve(channel: Channel) -> None:
     _, wanted = channel.next()
     best = isolation.choose(wanted["isolation"])
-    device = find_device(wanted["device"])
+    device = gpu.find_device(wanted["device"])
     found = {"versions": versions(), "isolation": best.level, "device": device, "processors": _processors()}
     channel.say("found", json.dumps(found))
     _, order = channel.next()

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autograder import build, course, notebook, regrading
-from autograder.engines import Job, LocalPool, find_device, warm_zygote
+from autograder import build, course, gpu, notebook, regrading
+from autograder.engines import Job, LocalPool, warm_zygote
 from autograder.judge import hold_session
 from autograder.records import Assignment, Basis, Check, Entry, Grade, Mistake, Outcome, Status
 from autograder.sandbox import isolation
@@ -71,7 +71,7 @@ class Verifier:
     def __init__(self, root: Path, manner: Manner) -> None:
         self.root = root
         self.manner = manner
-        self.device = find_device(manner.device)
+        self.device = gpu.find_device(manner.device)
         self._warm: tuple[Job, Zygote] | None = None
         self._proved: dict[tuple[str, int, str], _Proved] = {}
 

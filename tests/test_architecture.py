@@ -12,7 +12,7 @@ LEVELS = [
     {"errors"},
     {"records", "text"},
     {"course", "notebook", "adjustments", "policy", "pruning", "quarantine", "roster", "sandbox"},
-    {"judge", "diagnosis", "feedback", "scrutiny", "steps", "typeset", "public", "scratch"},
+    {"judge", "diagnosis", "feedback", "gpu", "scrutiny", "steps", "typeset", "public", "scratch"},
     {"precedents", "grader", "gradebook", "ledger", "engines", "regrading", "standing"},
     {"cluster", "supervisor", "outpost"},
     {
@@ -37,6 +37,7 @@ SAME_LEVEL = {
     ("notebook", "quarantine"),
     ("feedback", "diagnosis"),
     ("feedback", "judge"),
+    ("gpu", "judge"),
     ("grader", "precedents"),
     ("engines", "grader"),
     ("engines", "ledger"),

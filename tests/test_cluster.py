@@ -176,11 +176,17 @@ class Nodes:
         return list(dict.fromkeys(found))
 
     def left(self):
-        """What of ours is still running on nodes or lying around, once it had time to go."""
+        """What of ours is still running on nodes or lying around, once it had time to go.
+
+        Not what the driver unpacked: killed, it leaves that to the sweep of the next run.
+        """
         deadline = time.monotonic() + 20
-        while (left := [*self.processes(), *self.folder.glob("autograder-[!i]*")]) and time.monotonic() < deadline:
+        while (left := [*self.processes(), *self._folders()]) and time.monotonic() < deadline:
             time.sleep(0.1)
         return left
+
+    def _folders(self):
+        return [path for path in self.folder.glob("autograder-*") if not path.name.startswith("autograder-for-intake")]
 
 
 @pytest.fixture(scope="module")

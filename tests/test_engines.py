@@ -9,11 +9,10 @@ import time
 import classroom
 import psutil
 import pytest
-import torch
 from classroom import SCALE, solution
 
 from autograder import course, engines
-from autograder.engines import LocalPool, find_device
+from autograder.engines import LocalPool
 from autograder.errors import BrokenAssignment, OperatorError
 from autograder.records import Isolation, Outcome
 
@@ -174,26 +173,6 @@ def test_a_solution_that_does_not_run_is_the_instructors_to_mend(tmp_path):
     with pytest.raises(BrokenAssignment, match="division by zero"), pool:
         pass
     assert classroom.running(set(classroom.descendants()) - before) == []
-
-
-def test_finds_the_device():
-    assert find_device("cpu") == "cpu"
-    if torch.cuda.is_available():
-        assert find_device("auto") == find_device("cuda") == "cuda"
-    else:
-        assert find_device("auto") == "cpu"
-        with pytest.raises(OperatorError, match="--device cpu"):
-            find_device("cuda")
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
-def test_the_same_class_on_a_gpu(quick_course, grades, tmp_path):
-    works = {name: WORKS[name] for name in ("full", "adds", "no bias", "unforeseen")}
-    found = classroom.grade_once(quick_course, tmp_path, works, device="cuda")
-    for name, grade in found.items():
-        assert grade.device == "cuda" and grade.score == grades[name].score
-        assert classroom.statuses(grade) == classroom.statuses(grades[name])
 
 
 def test_an_entry_from_outside_of_the_course_is_graded_as_any_other(pool, tmp_path):

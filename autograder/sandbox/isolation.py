@@ -36,6 +36,7 @@ SYSTEM = tuple(Path(path) for path in (*LIBRARIES, *LINKS, *SHARED))
 PROCESSORS = Path("/sys/devices/system/cpu")
 KERNEL = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", str(PROCESSORS), "/dev/zero", "/dev/random", "/dev/urandom")
 GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
+FIRST_TO_GO = ("/bin/sh", "-c", 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$0" "$@"')
 GPU_SYSTEM = (Path("/usr/local/nvidia"), Path("/usr/local/cuda"))
 SLACK = 1.2  # the kernel counts CPU limits by ticks, up to a tenth too much; the grader's own clock is exact
 CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")
@@ -154,7 +155,8 @@ def launch(
 ) -> "subprocess.Popen[bytes]":
     """Start `arguments` within the level's outer walls, with an environment made from nothing.
 
-    What it prints goes to a file without a name, for `last_words`.
+    Where the machine's memory runs out, the kernel ends this and what it forks before anything of the operator's. What
+    it prints goes to a file without a name, for `last_words`.
     """
     if profile.drops and profile.level is not Isolation.NAMESPACES:
         scratch.chmod(0o711)
@@ -163,7 +165,7 @@ def launch(
         command = [*_bubblewrap_arguments(profile, readable, gpu=gpu), "--", *arguments]
     with tempfile.TemporaryFile("a+b", buffering=0) as said:
         process = subprocess.Popen(
-            command,
+            [*FIRST_TO_GO, *command] if sys.platform == "linux" else command,
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
@@ -382,7 +384,10 @@ def _environment(scratch: Path, *, gpu: bool) -> dict[str, str]:
         "MALLOC_ARENA_MAX": "2",
         "OPENBLAS_NUM_THREADS": "1",
     }
-    return {**chosen, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"} if gpu else chosen
+    if not gpu:
+        return chosen
+    visible = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES",) if name in os.environ}
+    return {**chosen, **visible, "PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 
 
 @cache

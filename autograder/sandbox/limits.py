@@ -218,6 +218,16 @@ def thread_count(process: int) -> int:
         return 0
 
 
+def resident(process: int) -> int:
+    """Bytes of memory that a process holds and no file backs; 0 if it is gone."""
+    try:
+        with open(f"/proc/{process}/status") as lines:
+            held = [line.split() for line in lines if line.startswith(("RssAnon:", "RssShmem:"))]
+    except OSError:
+        return 0
+    return sum(1024 * int(kilobytes) for _, kilobytes, _ in held)
+
+
 @cache
 def _libc() -> Any:
     return ctypes.CDLL(None, use_errno=True)

@@ -26,6 +26,7 @@ from autograder.sandbox import isolation, limits, wire
 START_SECONDS = 120.0
 END_SECONDS = 20.0
 GRACE_SECONDS = 2.0
+DEVICE_SECONDS = 120.0
 KEPT_OUTPUT = 64 * 1024
 SLICE = 0.25
 SANDBOX = Path(__file__).parent
@@ -46,6 +47,14 @@ class WorkerEnded(Exception):
 
 class ZygoteDied(OperatorError):
     """The zygote is gone; a new one can be started, and nothing is lost."""
+
+
+class NoDevice(OperatorError):
+    """A worker could not start the accelerator: not the submission's fault, none of it has run."""
+
+
+class DeviceStuck(OperatorError):
+    """A worker does not end although it was killed: the accelerator's driver holds it. Nothing else should go there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,7 @@ class Zygote:
             "seed": order.seed,
             "threads": 1,
             "disk": self.profile.disk,
+            "memory": order.limits.memory if self.gpu else None,
         }
         descriptors = [link_theirs.fileno(), output_theirs, receipt_theirs.fileno()]
         try:
@@ -184,6 +194,8 @@ class Worker:
         self._excess = ""
         self._printed_bytes = 0
         self._clock = _cpu_clock(pidfd)
+        self._device = ""
+        self._unpaid = 0.0
         self._spent = _Spent(self, Budget(0.0, 0.0))
         self._inbox = wire.Inbox(self._fill)
         link.setblocking(False)
@@ -192,6 +204,22 @@ class Worker:
         self._poll.register(pidfd, select.POLLIN)
         self._poll.register(output, select.POLLIN)
         self._poll.register(link, select.POLLIN)
+
+    def start_device(self, name: str) -> None:
+        """Start the accelerator, before anything of the submission has run. What that takes is not counted.
+
+        Raises NoDevice if it can't be had, with the reason.
+        """
+        self._device = name
+        operation = {"op": "device", "name": name, "memory": self.limits.device_memory}
+        try:
+            problem = self.ask(operation, Budget(DEVICE_SECONDS, DEVICE_SECONDS)).value["problem"]
+        except WorkerEnded as error:
+            problem = str(error)
+        if problem:
+            self.end()
+            raise NoDevice(f"a worker can't use {name} ({problem})")
+        self._unpaid = self.cpu()
 
     def run_cells(self, cells: Sequence[Cell], budget: Budget) -> Iterator[int | list[dict[str, Any]]]:
         """Run the cells in order: yields the number of each cell as it starts, at last the list of their errors."""
@@ -252,12 +280,15 @@ class Worker:
         if not self.alive:
             return self.used_at_end.cpu
         try:
-            return time.clock_gettime(self._clock)
+            return time.clock_gettime(self._clock) - self._unpaid
         except OSError:
             return self.used_at_end.cpu
 
     def end(self) -> Usage:
-        """Kill the worker, wait until the kernel has it back, and close what belongs to it."""
+        """Kill the worker, wait until the kernel has it back, and close what belongs to it.
+
+        Raises DeviceStuck if it is on an accelerator and does not end.
+        """
         if not self.alive:
             return self.used_at_end
         self.alive = False
@@ -275,10 +306,18 @@ class Worker:
         try:
             _wait_readable(self._receipt, END_SECONDS)
             ended = json.loads(self._receipt.recv(4096))
+        except TimeoutError as error:
+            if self._device:
+                raise DeviceStuck(
+                    f"a submission's process on {self._device} has not ended {END_SECONDS:g} seconds after it was "
+                    "killed: the device's driver holds it. Every grade so far is kept. Look at the device (nvidia-smi, "
+                    "the kernel's log), have it reset where nobody else uses it, and run the same command again."
+                ) from error
+            return
         except (OSError, ValueError):
             return
         self._status, self._excess = ended["status"], ended["excess"]
-        self.used_at_end = Usage(ended["cpu"], ended["peak"])
+        self.used_at_end = Usage(max(0.0, ended["cpu"] - self._unpaid), ended["peak"])
 
     def _send(self, buffers: Sequence[wire.Buffer]) -> None:
         for buffer in buffers:

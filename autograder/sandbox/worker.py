@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from autograder.sandbox import limits, wire
+from autograder.sandbox import device, limits, wire
 from autograder.sandbox.cells import Runner
 from autograder.sandbox.lent import Lender
 from autograder.sandbox.stage import Stage, describe, reseed, sendable
@@ -81,6 +81,9 @@ def _serve(link: Link, runner: Runner) -> None:
         if operation["op"] == "cells":
             link.send({"ready": _run_cells(link, runner, operation["cells"])})
             continue
+        if operation["op"] == "device":
+            link.send({"problem": _start_device(operation["name"], operation["memory"])})
+            continue
         if operation["op"] == "lend":
             Lender(link.exchange).lend(runner.namespace, operation["kinds"])
             link.send({"value": None})
@@ -93,6 +96,14 @@ def _serve(link: Link, runner: Runner) -> None:
             link.send(sendable(describe(TypeError(f"the result can't be read: {error}"))))
         except Exception as error:
             link.send(sendable(describe(error)))
+
+
+def _start_device(name: str, memory: int) -> str:
+    try:
+        device.start(name, memory)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _run_cells(link: Link, runner: Runner, cells: list[tuple[int, str]]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from autograder.sandbox.worker import work
 
 MAX_REQUEST = 1 << 17
 ROUND = 0.25
+DRIVER_MEMORY = 2 << 30
 
 
 def main(control: socket.socket, scratch: str, refused: tuple[Sequence[str], Sequence[str]], *, gpu: bool) -> NoReturn:
@@ -51,13 +52,17 @@ def main(control: socket.socket, scratch: str, refused: tuple[Sequence[str], Seq
 
 @dataclass(slots=True)
 class Child:
-    """One worker. disk, threads: the most that it may have. excess: what it was ended for by us, if it was."""
+    """One worker. disk, threads, memory: the most that it may have. excess: what it was ended for by us, if it was.
+
+    memory: bytes, for a worker whose memory the kernel can't bound, because a driver reserves more than there is.
+    """
 
     process: int
     receipt: socket.socket
     folder: str
     disk: int
     threads: int
+    memory: int | None = None
     excess: str = ""
 
 
@@ -94,6 +99,8 @@ class Nursery:
         for pidfd, child in self.children.items():
             if limits.thread_count(child.process) > child.threads:
                 child.excess = f"started more than {child.threads} threads"
+            elif child.memory is not None and limits.resident(child.process) > DRIVER_MEMORY + child.memory:
+                child.excess = f"used more than {child.memory // 2**20} MB of memory"
             else:
                 child.excess = child.excess or limits.excess(child.folder, child.disk)
             if child.excess:
@@ -122,7 +129,7 @@ class Nursery:
         if process == 0:
             _become_worker(plan, link, output)
         pidfd = os.pidfd_open(process)
-        self.children[pidfd] = Child(process, receipt, folder, plan["disk"], confinement["threads"])
+        self.children[pidfd] = Child(process, receipt, folder, plan["disk"], confinement["threads"], plan["memory"])
         self.poll.register(pidfd, select.POLLIN)
         with contextlib.suppress(OSError):
             socket.send_fds(receipt, [json.dumps({"pid": process}).encode()], [pidfd])

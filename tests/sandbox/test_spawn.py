@@ -68,6 +68,12 @@ class TestCells:
         assert place.student().f() == 1
 
 
+def test_where_the_machine_lacks_memory_a_worker_goes_before_any_judge(desk):
+    place = desk("x = 1")
+    assert Path(f"/proc/{place.pid}/oom_score_adj").read_text().strip() == "1000"
+    assert Path("/proc/self/oom_score_adj").read_text().strip() != "1000"
+
+
 class TestEnds:
     def test_by_cpu_time(self, desk):
         for loop in ("while True: pass", "torch.ones(4000, 4000) @ torch.ones(4000, 4000); f()", "sum(range(10**12))"):
