@@ -3,7 +3,8 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -519,15 +520,16 @@ def report(name: str, out: Path, language: str, gradebook: Path | None, course: 
 
 
 def _run_batch(request: Any, *, log_json: bool) -> None:
-    from autograder import comparison, reports
-    from autograder import course as courses
-    from autograder.progress import JsonLines, Screen
-    from autograder.records import Watcher
+    with _uninterrupted():
+        from autograder import comparison, reports
+        from autograder import course as courses
+        from autograder.progress import JsonLines, Screen
+        from autograder.records import Watcher
 
-    if request.assignment in courses.quizzes(request.course):
-        from autograder.quiz import grading as grader
-    else:
-        from autograder import batch as grader  # type: ignore[no-redef]
+        if request.assignment in courses.quizzes(request.course):
+            from autograder.quiz import grading as grader
+        else:
+            from autograder import batch as grader  # type: ignore[no-redef]
     shown = JsonLines(sys.stdout) if log_json else Screen(request.assignment)
     with shown:
         graded = grader.grade(request, Watcher(shown.started, shown.graded))
@@ -550,6 +552,21 @@ def _run_batch(request: Any, *, log_json: bool) -> None:
             err=True,
         )
         sys.exit(OURS)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until this is over: torch and numpy can't be imported again where they were broken off."""
+    came: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _verify(verifier: Any, names: Iterable[str]) -> bool:

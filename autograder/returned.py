@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -43,12 +43,16 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The results of one step. names: what it asks for.  cell: the code cell that they stand beside; 0 for none."""
+    """The results of one step. names: what it asks for.  cell: the code cell that they stand beside; 0 for none.
+
+    level: of their heading, below the last one before them.
+    """
 
     id: str
     names: tuple[str, ...]
     cell: int
     checks: tuple[CheckResult, ...]
+    level: int = 3
 
     @property
     def points(self) -> float:
@@ -135,13 +139,17 @@ class _Binder:
         if submission is not None and grade.digest != submission.digest:
             return None
         pieces = self._pieces(entry, submission) if submission is not None else None
+        levels = _levels(pieces or ())
         environment = site.templates()
         return environment.get_template("returned.html").render(
             policy=f"{environment.globals['policy']}; img-src data:",
             assignment=self.assignment,
             grade=grade,
             causes=site.causes(self.assignment, grade),
-            panels=panels(grade.checks, self.about, submission),
+            panels=[
+                replace(panel, level=levels.get(panel.cell, panel.level))
+                for panel in panels(grade.checks, self.about, submission)
+            ],
             pieces=pieces if pieces is not None else list(_plain(submission)),
             notes=[PLAIN] if pieces is None and submission is not None else [],
         )
@@ -163,6 +171,17 @@ def _place(submission: Submission | None, names: Sequence[str]) -> int:
     either = "|".join(map(re.escape, names))
     defines = re.compile(rf"^(?:(?:async )?def|class) (?:{either})\b|^(?:{either})\b[^=\n(]*=(?!=)", re.MULTILINE)
     return max((cell.number for cell in submission.cells if not cell.skip and defines.search(cell.source)), default=0)
+
+
+def _levels(pieces: Sequence[Piece]) -> dict[int, int]:
+    """By code cell: the level of a heading that belongs to it, of which one more is to follow."""
+    found, level = {}, 3
+    for piece in pieces:
+        for heading in re.findall(r"<h([3-6])", piece.html):
+            level = min(int(heading) + 1, 5)
+        if piece.kind == "code":
+            found[piece.number] = level
+    return found
 
 
 def _plain(submission: Submission | None) -> Iterator[Piece]:

@@ -373,7 +373,8 @@ def formula(source: str, display: str) -> str:
         return typed
     ElementTree.register_namespace("", MATHML)
     drawn = ElementTree.tostring(tree, encoding="unicode", short_empty_elements=False)
-    return f'<span class="{display} formula">{drawn}</span>'
+    reached = ' tabindex="0"' if display == "block" else ""  # what may have to be scrolled can be, by key
+    return f'<span class="{display} formula"{reached}>{drawn}</span>'
 
 
 def _draws_only(tree: ElementTree.Element) -> bool:

@@ -138,7 +138,7 @@ def test_work_whose_names_are_gone_has_its_results_in_front(pages):
     page = pages["kim"]
     assert "No code cell of this file defines <code>scale</code>." in page
     assert (
-        page.index("Results: <code>scale</code>") < page.index('id="notebook"') < page.index("<code>Affine</code></h3>")
+        page.index("Results: <code>scale</code>") < page.index('id="notebook"') < page.index("<code>Affine</code></h")
     )
 
 

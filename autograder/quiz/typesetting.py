@@ -57,7 +57,8 @@ def formula(tex: str, display: bool = False) -> str:
         found = converter.convert(tex.strip(), display="block" if display else "inline")
     except Exception:  # it raises whatever its tables do
         return f'<span dir="ltr">{shown}</span>'
-    return found.replace("<math ", f'<math dir="ltr" alttext="{shown}" ', 1)
+    reached = 'tabindex="0" ' if display else ""  # what may have to be scrolled can be, by key
+    return found.replace("<math ", f'<math dir="ltr" alttext="{shown}" {reached}', 1)
 
 
 @functools.cache
