@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from html import escape, unescape
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -58,6 +59,7 @@ ADDRESS = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 ACTIVE = re.compile(r"<\s*(?:script|iframe|object|embed)\b", re.IGNORECASE)
 HEADING = re.compile(r"<(/?)h([1-6])>")
 FORMULA_CAP = 2000
+UNSEEN = dict.fromkeys(range(0x2061, 0x2065))  # operators of MathML that have no sign
 FORMULAS = set(
     "math mrow mi mn mo ms mtext mspace msup msub msubsup munder mover munderover mfrac msqrt mroot mtable mtr mtd "
     "mstyle mpadded mphantom menclose".split()
@@ -358,8 +360,6 @@ def _exporter(keep: Callable[[str], str]) -> Any:
 
 def formula(source: str, display: str) -> str:
     """LaTeX as MathML with nothing in it but what draws; as it was typed where it can't be read."""
-    from html import escape
-
     import latex2mathml.converter
 
     typed = f'<code class="formula">{escape(visible(source, 10 * FORMULA_CAP))}</code>'
@@ -378,8 +378,10 @@ def formula(source: str, display: str) -> str:
 
 
 def _draws_only(tree: ElementTree.Element) -> bool:
+    """Whether a formula is one. What does not draw is taken from it; signs that are spelled as numbers become signs."""
     elements: Sequence[ElementTree.Element] = list(tree.iter())
     for element in elements:
+        element.text = visible(unescape(element.text or "").translate(UNSEEN), FORMULA_CAP)
         for name in [name for name in element.attrib if name not in FORMULA_ATTRIBUTES]:
             del element.attrib[name]
     return all(element.tag.removeprefix(f"{{{MATHML}}}") in FORMULAS for element in elements)

@@ -125,6 +125,14 @@ def test_prose_reads_as_prose():
     assert "<td>1</td>" in html and '<a href="https://x.org" rel="noopener noreferrer nofollow">link</a>' in html
 
 
+def test_signs_of_a_formula_are_signs_and_what_hides_in_one_is_spelled_out():
+    shown = typeset.formula("e_{ij} = -v_a^\\top (\\alpha + \\beta), \\sin x", "block")
+    assert all(f">{sign}</m" in shown for sign in "=−⊤(α+β),")
+    assert "&" not in shown and "sin" in shown
+    hidden = typeset.formula("\\text{x&#x202E;y<b>}", "inline")
+    assert "x⟨U+202E⟩y&lt;b&gt;" in hidden
+
+
 def test_formulas_become_mathml_and_what_is_none_stays_as_typed():
     html = prose(f"Divide by ${LATEX_ONLY}$.\n\n$$\\frac{{a}}{{b}}$$\n\n$\\left( x$")
     assert '<span class="inline formula"><math' in html and "<msqrt>" in html and "<mfrac>" in html
