@@ -82,6 +82,11 @@ def close(answer, expected, rounding=None):
     assert_close(answer, expected, rtol=rtol, atol=atol)
 
 
+def is_nothing(gradient):
+    """No more than rounding leaves, where gradients that matter are near one."""
+    return bool((gradient.abs() < 1e-4).all())
+
+
 def agree(answer, expected, rounding=None):
     for part, wanted in zip(pair(answer), expected, strict=True):
         close(part, wanted, rounding)
@@ -201,16 +206,16 @@ def empty_rows_have_no_gradient(attend, device, mask):
         assert gradient.isfinite().all(), "NaN or inf in a gradient"
     empty = ~mask.any(dim=-1)
     nobody = empty.all(dim=-1)
-    assert (of_query[empty] == 0).all(), "a query that may look nowhere has a gradient"
-    assert (of_key[nobody] == 0).all() and (of_value[nobody] == 0).all(), "nobody looks at a key, yet it has one"
+    assert is_nothing(of_query[empty]), "a query that may look nowhere has a gradient"
+    assert is_nothing(of_key[nobody]) and is_nothing(of_value[nobody]), "nobody looks at a key, yet it has one"
     assert (of_value != 0).any(), "no gradient reaches the values"
     return context.detach(), weights.detach()
 
 
 def gradients_are_right(attend, device, mask):
-    """`attend` must work in float64."""
-    inputs = [draw(device, *shape, dtype=DOUBLE).requires_grad_() for shape in ((2, 3, 6), (2, 4, 6), (2, 4, 5))]
-    factors = draw(device, 100, dtype=DOUBLE)
+    """`attend` must work in float64. Eight items, so that a draw that goes on in eval() is not missed by chance."""
+    inputs = [draw(device, *shape, dtype=DOUBLE).requires_grad_() for shape in ((8, 3, 6), (8, 4, 6), (8, 4, 5))]
+    factors = draw(device, 400, dtype=DOUBLE)
 
     def loss():
         answer = choosy(attend(*inputs, mask))
@@ -506,12 +511,12 @@ def test_additive_survives_large_scores(student, device, suspect):
     """Additive attention: scores in the thousands give shares, not NaN."""
     weights = draw_weights(6, 6, 11)
     weights["score.weight"] *= 4000
-    query, key, value = 0.1 * draw(device, 3, 6), draw(device, 4, 6), draw(device, 8, 5)
+    query, key, value = 0.1 * draw(device, 12, 6), draw(device, 4, 6), draw(device, 8, 5)
     key = torch.cat([key, -key])  # scores of either sign
     context, shares = choosy(additive(student, device, suspect, weights)(query, key, value))
-    assert (context.shape, shares.shape) == ((3, 5), (3, 8))
+    assert (context.shape, shares.shape) == ((12, 5), (12, 8))
     assert context.isfinite().all() and shares.isfinite().all(), "NaN or inf"
-    close(shares.sum(dim=-1), torch.ones(3, device=device))
+    close(shares.sum(dim=-1), torch.ones(12, device=device))
 
 
 @pytest.mark.points(0.5)
