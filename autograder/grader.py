@@ -285,7 +285,7 @@ class Sitting:
                 continue
             if finding.status in (Status.FAILED, Status.RAISED) and exchanges:
                 heard[draw.check.name] = exchanges
-            else:
+            elif finding.status is not Status.PASSED:  # where random numbers are at play, other inputs may be passed
                 break  # not all will be recognised
         else:
             with contextlib.suppress(Exception):  # it looks at a stranger's answers: then all is judged again

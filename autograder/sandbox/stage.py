@@ -8,6 +8,7 @@ gives out handles for it. It decides nothing about right or wrong.
 import random
 import traceback
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ class Stage:
         self.objects: dict[int, Any] = {}
         self.graphs: dict[int, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
         self._handles: dict[int, Handle] = {}
+        self.records: dict[Any, Any] = {}  # classes of named tuples that went out, by the form of what they held
         self._operations: dict[str, Callable[[dict[str, Any]], Any]] = {
             "kinds": self._kinds,
             "get": self._get,
@@ -75,6 +77,7 @@ class Stage:
         self.objects.clear()
         self.graphs.clear()
         self._handles.clear()
+        self.records.clear()
 
     def _kinds(self, operation: dict[str, Any]) -> dict[str, str]:
         return {name: _kind(self.names[name]) for name in operation["names"] if name in self.names}
@@ -171,8 +174,11 @@ class Stage:
         if isinstance(value, list):
             return [self._outgoing(item, tensors) for item in value]
         if isinstance(value, tuple):
-            return tuple(self._outgoing(item, tensors) for item in value)
-        if isinstance(value, dict):
+            items = tuple(self._outgoing(item, tensors) for item in value)
+            if hasattr(type(value), "_make"):
+                self.records[_form(items)] = type(value)
+            return items
+        if type(value) in (dict, OrderedDict):
             return {self._outgoing(key): self._outgoing(item, tensors) for key, item in value.items()}
         return self._handle(value)
 
@@ -239,10 +245,23 @@ class _Given:
         if isinstance(value, list):
             return [self.take(item) for item in value]
         if isinstance(value, tuple):
-            return tuple(self.take(item) for item in value)
+            items = tuple(self.take(item) for item in value)
+            record = self.stage.records.get(_form(value)) if self.stage.records else None
+            return items if record is None else record._make(items)
         if isinstance(value, dict):
             return {key: self.take(item) for key, item in value.items()}
         return value
+
+
+def _form(value: Any) -> Any:
+    """What tells plain data apart, whatever the numbers in it: a named tuple travels as a tuple and is found by it."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.shape
+    if isinstance(value, (list, tuple)):
+        return type(value), *map(_form, value)
+    if isinstance(value, dict):
+        return dict, *((key, _form(item)) for key, item in value.items())
+    return value.id if isinstance(value, Handle) else type(value)
 
 
 def reseed(seed: int) -> None:

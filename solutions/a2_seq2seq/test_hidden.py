@@ -818,7 +818,7 @@ def trained(student, reference, device, suspect, task, source_words, target_word
 @pytest.mark.points(2)
 @pytest.mark.training
 @pytest.mark.stand_in("translation_loss")
-@pytest.mark.cpu(30)
+@pytest.mark.cpu(90)  # a loop over rows and places takes ten times what a batch does
 def test_dates_are_learnt(student, reference, device, suspect):
     """Trained on 200 batches of dates, your model translates 98 % of new ones and looks at the right words."""
     task = reference.dates, reference.ENGLISH, reference.FRENCH
@@ -831,7 +831,7 @@ def test_dates_are_learnt(student, reference, device, suspect):
 @pytest.mark.points(1)
 @pytest.mark.training
 @pytest.mark.stand_in("translation_loss")
-@pytest.mark.cpu(30)
+@pytest.mark.cpu(90)  # a loop over rows and places takes ten times what a batch does
 def test_number_words_are_learnt(student, reference, device, suspect):
     """Trained on 200 batches of number words, your model writes 98 % of new ones and looks at the right words."""
     task = reference.number_words, reference.NUMBER_WORDS, reference.DIGITS

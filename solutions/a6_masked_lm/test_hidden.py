@@ -173,6 +173,12 @@ def test_mask_selects_the_right_share(student, device, suspect, p):
         assert within(found, count, p), f"of one word, {found} of {count} were selected"
     in_row = asked.sum(dim=1).double()
     assert in_row.var() < 1.5 * 40 * p * (1 - p), f"the selected places of a row hang together: {in_row.var():.1f}"
+    if p < 1:  # of two words, a rounded number is none at all
+        _, labels = masked(student, some_of(words, 4000, 2).to(device), special[0], 29, special, p=p)
+        share = (labels != -100).double().mean().item()
+        if abs(share - 0.5) < 0.02:
+            suspect("mask-at-least-one")
+        assert share < p + 0.04, f"a share of {share:.3f} of very short rows was selected, not {p}"
     pairs = ordinary[:, 1:] & ordinary[:, :-1]
     both = (asked[:, 1:] & asked[:, :-1]).sum().item() / pairs.sum().item()
     assert abs(both - p * p) < 0.12 * p, f"neighbours are selected together: {both:.4f} instead of {p * p:.4f}"
@@ -252,6 +258,13 @@ def test_mask_random_words_are_uniform(student, device, suspect):
     pairs = other[:, 1:] & other[:, :-1]
     equal = (inputs[:, 1:] == inputs[:, :-1])[pairs].double().mean().item()
     assert equal < 0.25, f"neighbouring random words are the same in {equal:.2f} of all cases"
+    special, words = [1, 2, 0, 4], torch.tensor([3, 5])
+    ids = some_of(words, 1000, 20)
+    inputs, _ = masked(student, ids.to(device), special[0], 6, special, p=1.0)
+    itself = (inputs.cpu() == ids).sum().item()
+    if within(itself, ids.numel(), 0.1):
+        suspect("mask-random-word-never-itself")
+    assert within(itself, ids.numel(), 0.15), f"of two words, {itself / ids.numel():.3f} show themselves, not 0.15"
 
 
 @pytest.mark.points(0.5)
@@ -669,6 +682,8 @@ def test_encoder_never_looks_at_padding(student, device, pad):
     after = encoder(student, device, DOUBLE, other, pad_id=pad).encode(ids)
     assert before[0].isfinite()[real].all(), "NaN"
     close(after[real], before[0][real])
+    learning = encoder(student, device, DOUBLE, weights, pad_id=pad, dropout=0.0).train()
+    close(learning.encode(ids)[real], before[0][real])
     close(mine.encode(ids[:1, :6]), before[0][:1, :6])
     close(mine(ids[:1, :6]), before[1][:1, :6])
     whole = 8 + draw_ids(device, 1, 8, words=5)

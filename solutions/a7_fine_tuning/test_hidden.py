@@ -421,10 +421,11 @@ def test_classifier_gives_the_logits(student, device, frozen):
 
 @pytest.mark.points(1.5)
 @pytest.mark.stand_in("mean_pool")
+@pytest.mark.parametrize("frozen", [False, True], ids=["learning", "frozen"])
 @torch.no_grad()
-def test_classifier_leaves_padding_out(student, device):
+def test_classifier_leaves_padding_out(student, device, frozen):
     """The classifier: padding has no influence, neither in the encoder nor in the mean."""
-    model = student.Classifier(draw_encoder(student, device), 4).to(device).eval()
+    model = student.Classifier(draw_encoder(student, device), 4, frozen=frozen).to(device).eval()
     tokens, mask = draw_texts(device, 6, 9, shortest=2)
     logits = model(tokens, mask)
     assert (logits[0] - logits[1]).abs().max() > 1e-3, "two texts have the same logits"

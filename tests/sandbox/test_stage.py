@@ -66,6 +66,40 @@ def test_what_can_not_travel_becomes_a_handle(expression):
     assert room.perform(call("is_it", one))["value"] is True
 
 
+def test_a_named_tuple_is_a_tuple_outside_and_itself_again_inside():
+    room = stage("""
+        from typing import NamedTuple
+        class Pair(NamedTuple): keys: torch.Tensor; values: torch.Tensor
+        class Cache(NamedTuple): length: int; pairs: list
+        def start(): return Cache(0, [Pair(torch.ones(1, 2), torch.zeros(1, 2))])
+        def step(cache):
+            pairs = [Pair(torch.cat([pair.keys, pair.values]), pair.values) for pair in cache.pairs]
+            return Cache(cache.length + 1, pairs)
+        def kind(value): return type(value).__name__
+    """)
+    cache = room.perform(call("start"))["value"]
+    assert type(cache) is tuple and type(cache[1][0]) is tuple
+    for length in (1, 2, 3):
+        cache = room.perform(call("step", cache))["value"]
+        assert cache[0] == length and cache[1][0][0].shape == (length + 1, 2)
+    assert room.perform(call("kind", cache))["value"] == "Cache"
+    assert room.perform(call("kind", (1, 2)))["value"] == "tuple"
+    assert room.perform(call("kind", cache, seed=1))["value"] == "tuple"  # another check
+
+
+@pytest.mark.parametrize("base", ["dict", "__import__('collections').defaultdict"])
+def test_a_dictionary_of_a_class_of_its_own_stays_inside(base):
+    room = stage(f"""
+        class Cache({base}):
+            def grown(self): self["n"] = self.get("n", 0) + 1; return self
+        def step(cache=None): return (Cache() if cache is None else cache).grown()
+    """)
+    cache = room.perform(call("step"))["value"]
+    assert isinstance(cache, Handle)
+    cache = room.perform(call("step", cache))["value"]
+    assert room.perform(call(cache, "n", method="get"))["value"] == 2
+
+
 def test_methods_and_attributes_of_what_stayed():
     room = stage("""
         class Counter:
