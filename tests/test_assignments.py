@@ -2,6 +2,8 @@
 
 import ast
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -33,6 +35,28 @@ def test_an_assignment_knows_many_mistakes_and_many_ways_to_be_right(name):
 def test_an_assignment_tells_right_from_wrong(name):
     problems = {(proof.kind, proof.name): proof.problem for proof in verify(REPOSITORY, name, Manner())}
     assert {key: problem for key, problem in problems.items() if problem} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_way_to_be_right_passes_the_public_tests(name, tmp_path):
+    assignment = course.load(REPOSITORY, name)
+    public = (REPOSITORY / "assignments" / name / "test_public.py").read_text("utf-8")
+    said = {}
+    for variant, path in course.variants(assignment).items():
+        text = path.read_text("utf-8")
+        if "def load_named(" in text and "load_named" not in public:
+            continue  # the text says that the public tests know the prescribed names only
+        folder = tmp_path / variant
+        folder.mkdir()
+        (folder / "test_public.py").write_text(public, "utf-8")
+        whole = course.source(assignment) + text.replace("from __future__ import annotations\n", "")
+        (folder / f"{name}.py").write_text(whole, "utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "test_public.py"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            said[variant] = done.stdout[-2000:]
+    assert said == {}
 
 
 @pytest.mark.slow

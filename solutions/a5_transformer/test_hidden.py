@@ -802,7 +802,9 @@ def test_padding_before_the_target(student, reference, device):
         real = target != 5
         no_nan_comes_back(alive(model(source, target)), list(model.parameters()))
         with torch.no_grad():
-            before = model(source, target)
+            before, other = model(source, target), target.clone()
+            other[0, 3] = 6 + (target[0, 3] - 5) % 7
+            differ(model(source, other)[0, 4:], before[0, 4:])  # words behind the padding look at one another
             weights["target_embedding.weight"][5] *= -3
             after = loaded(model, device, weights)(source, target)
             close(after[real], before[real], rounding=ABOUT)
@@ -921,7 +923,7 @@ def test_the_whole_drops_in_training_only(student, reference, device):
 @pytest.mark.stand_in(*PARTS)
 @torch.no_grad()
 def test_sizes_of_one(student, reference, device):
-    """Transformer: one sentence, one word here and there, one layer, one head; views are as good as any."""
+    """Transformer: one sentence, one word here and there or ninety, one layer, one head; views are as good as any."""
     model = only(student, reference, device, "Transformer", *VOCABULARIES, 6, 1, 1, 1)
     source, target = draw_words(device, 3, 8)[:, ::2], draw_words(device, 4, 3, vocab=13).T
     answer = alive(model(source, target))
@@ -934,6 +936,7 @@ def test_sizes_of_one(student, reference, device):
     answer = alive(model(source[:, :1], target[:, :1]))
     assert answer.shape == (3, 1, 13)
     close(model(source[2:, :1], target[2:, :1]), answer[2:], rounding=ABOUT)
+    assert alive(model(source[:1], draw_words(device, 1, 90, vocab=13))).shape == (1, 90, 13)
 
 
 @pytest.mark.points(0.5)
@@ -1291,10 +1294,11 @@ def test_a_cache_knows_padding(student, reference, device, suspect):
 @pytest.mark.stand_in("FeedForward", "Encoder")
 @torch.no_grad()
 def test_two_caches_do_not_meet(student, reference, device, suspect):
-    """The cache: two sentences written in turn, by one model, do not get into each other's way."""
+    """The cache: two sentences written in turn, by one model, do not get in each other's way; one alone is no other."""
     model = only(student, reference, device, "Transformer", *WHOLE).eval()
     pairs = [draw_pair(device), draw_pair(device)]
     apart = [step_by_step(student, model, *pair) for pair in pairs]
+    close(step_by_step(student, model, *(words[:1] for words in pairs[0])), alive(apart[0])[:1], rounding=ABOUT)
     caches = [student.start_decoding(model, source) for source, _ in pairs]
     for place in range(5):
         for i, (_, target) in enumerate(pairs):
