@@ -1,5 +1,7 @@
 """diagnosis: known mistakes are named, alone and together; nothing is guessed; no value is told."""
 
+from dataclasses import replace
+
 import classroom
 import pytest
 import toycourse
@@ -188,13 +190,17 @@ HALVES = "return x[..., :middle], x[..., middle:]"
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
     """A pool at an assignment whose functions return tuples, whose mistakes overlap, and which tests gradients."""
-    root = tmp_path_factory.mktemp("parts")
+    with LocalPool(classroom.job(write(tmp_path_factory.mktemp("parts"), HIDDEN, TOML))) as pool:
+        yield pool
+
+
+def write(root, hidden, toml):
+    """A course whose one assignment has these tests and mistakes; its root."""
     folder = root / "solutions" / "toy"
     folder.mkdir(parents=True)
-    for name, text in (("solution.py", PARTS), ("test_hidden.py", HIDDEN), ("assignment.toml", TOML)):
+    for name, text in (("solution.py", PARTS), ("test_hidden.py", hidden), ("assignment.toml", toml)):
         (folder / name).write_text(text, "utf-8")
-    with LocalPool(classroom.job(root)) as pool:
-        yield pool
+    return root
 
 
 def edited(*edits):
@@ -283,6 +289,29 @@ def test_what_nobody_foresaw_is_not_guessed(parts, tmp_path, wrong):
 def test_random_answers_are_not_explained(parts, tmp_path):
     mistakes, _ = explained(parts, tmp_path, (DOUBLE, "return 2 * x + torch.rand(x.shape)"))
     assert set(mistakes.values()) == {None}
+
+
+DRAWN = '''
+
+@pytest.mark.points(1)
+def test_drawn(student):
+    """Doubles what is drawn: nothing, or the number whose double is two more."""
+    x = 2 * torch.randint(0, 2, (1,))
+    assert student.double(x) == 2 * x
+'''
+
+
+def test_a_check_passed_by_luck_hides_no_name(tmp_path):
+    toml = TOML.replace("points = 7", "points = 8").replace('"test_random"', '"test_random", "test_drawn"')
+    root = write(tmp_path / "course", HIDDEN + DRAWN, toml)
+    works = {f"work{number}": edited((DOUBLE, "return x + 2")) + f"# {number}\n" for number in range(12)}
+    with LocalPool(replace(classroom.job(root), secret=bytes(32))) as pool:
+        grades = classroom.grade(pool, tmp_path, works).values()
+    assert {len(lost(grade)) for grade in grades} == {3, 4}
+    for grade in grades:
+        assert {check.misconception for check in grade.checks if check.status != "passed"} == {
+            "adds-two|adds-one-twice"
+        }
 
 
 PROPERTIES = {

@@ -803,8 +803,8 @@ def test_padding_before_the_target(student, reference, device):
         no_nan_comes_back(alive(model(source, target)), list(model.parameters()))
         with torch.no_grad():
             before, other = model(source, target), target.clone()
-            other[0, 3] = 6 + (target[0, 3] - 5) % 7
-            differ(model(source, other)[0, 4:], before[0, 4:])  # words behind the padding look at one another
+            other[0, 4] = 6 + (target[0, 4] - 5) % 7
+            differ(model(source, other)[0, 3::2], before[0, 3::2])  # words behind the padding look at one another
             weights["target_embedding.weight"][5] *= -3
             after = loaded(model, device, weights)(source, target)
             close(after[real], before[real], rounding=ABOUT)
