@@ -4,7 +4,7 @@ verdict: 0 points
 says: time that a submission may use or did not answer
 """
 
-end = time.process_time() + 0.7
+end = time.process_time() + 0.5
 while time.process_time() < end:
     pass
 
