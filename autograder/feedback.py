@@ -25,7 +25,10 @@ UNREADABLE = "Your code's process sent an answer that can't be read."
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What may be named to her. works: titles of the passed checks.  forbidden: what the assignment refuses."""
+    """What may be named to her.
+
+    works: titles of passed checks, those that tell her most first.  forbidden: what the assignment refuses.
+    """
 
     works: Sequence[str] = ()
     forbidden: Sequence[str] = ()

@@ -184,18 +184,26 @@ class Grader:
             return CheckResult(check.name, check.title, check.points, check.points, Status.PASSED)
         explanation = explained.get(check.name)
         found = {name for name, each in sitting.findings.items() if each.status is Status.PASSED}
-        passed = [c.title for c in self.judge.checks if c.name in found | sitting.setting.held]
+        passed = [each for each in self.judge.checks if each.name in found | sitting.setting.held]
         forbidden = (*self.setting.assignment.forbidden, *self.setting.assignment.operators)
+        known = feedback.Known(self._akin(check, passed), forbidden)
         return CheckResult(
             name=check.name,
             title=check.title,
             points=0.0,
             max_points=check.points,
             status=finding.status,
-            feedback=feedback.compose(submission, finding, explanation, feedback.Known(passed, forbidden)),
+            feedback=feedback.compose(submission, finding, explanation, known),
             misconception=explanation.mistake if explanation else None,
             detail=finding.message,
         )
+
+    def _akin(self, check: Check, others: Sequence[Check]) -> list[str]:
+        """What those claim that are about the same part of the assignment, the nearest first."""
+        part, place = _part(check.title), {each.name: n for n, each in enumerate(self.judge.checks)}
+        akin = [other for other in others if _part(other.title) == part]
+        akin.sort(key=lambda other: abs(place[other.name] - place[check.name]))
+        return [other.title.removeprefix(check.title.partition(":")[0] + ": ") for other in akin]
 
     def _unreadable(self, entry: Entry, problem: str, seconds: float) -> Grade:
         setting = self.setting
@@ -592,6 +600,12 @@ def _refused(mention: scrutiny.Mention) -> Finding:
     error.raised = Raised("RuntimeError", ("RuntimeError",), FORBIDDEN + mention.name, where)
     error.status = Status.REFUSED
     return Finding(Status.REFUSED, f"passed with `{mention.name}`, not without it ({where})", error)
+
+
+def _part(title: str) -> str:
+    """What a check is about: what stands before the colon in "Encoder, pre-norm: ...", up to a comma."""
+    head, colon, _ = title.partition(":")
+    return head.partition(",")[0] if colon else ""
 
 
 def _is_unwritten(finding: Finding) -> bool:
