@@ -186,6 +186,14 @@ def _without_marks(text: str) -> str:
     return re.sub(ending, "", text, flags=re.MULTILINE)
 
 
+def regions(text: str) -> list[range]:
+    """The lines, counted from 1, of each region of a solution.py that a student writes herself, without its marks."""
+    lines = text.split("\n")
+    starts = [number for number, line in enumerate(lines, 1) if line.strip() == _BEGIN]
+    ends = [number for number, line in enumerate(lines, 1) if line.strip() == _END]
+    return [range(start + 1, end) for start, end in zip(starts, ends, strict=True)]
+
+
 def write(root: Path, files: dict[str, bytes], mode: int = 0o644) -> list[str]:
     """Put the files in their places below the course; returns those that changed."""
     changed = [name for name, content in files.items() if _bytes(root / name) != content]

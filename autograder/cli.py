@@ -125,10 +125,17 @@ def check(notebook: Path, tests: Path | None) -> None:
 @click.option("--alone", is_flag=True, help="Every check in a worker of its own; the verdicts must not change.")
 @click.option("--rounds", type=click.IntRange(min=1), default=1, help="So often, with other inputs each time.")
 @click.option("--watch", is_flag=True, help="Verify again whenever a file of the assignment changes.")
+@click.option("--mutants", is_flag=True, help="Instead, show the small changes of a solution that no check notices.")
 @DEVICE
 @COURSE
 def verify(
-    assignments: tuple[str, ...], alone: bool, rounds: int, watch: bool, device: str, course: Path | None
+    assignments: tuple[str, ...],
+    alone: bool,
+    rounds: int,
+    watch: bool,
+    mutants: bool,
+    device: str,
+    course: Path | None,
 ) -> None:
     """Prove ASSIGNMENTS (all by default): solution all points, stub none, every known mistake caught and named."""
     from autograder import verify as proofs
@@ -136,7 +143,11 @@ def verify(
     root = _course(course)
     manner = proofs.Manner(every_alone=alone, rounds=rounds, device=device)
     names = _names(root, assignments)
+    if mutants and (alone or watch or rounds > 1):
+        raise InstructorError("--mutants proves nothing, it shows what to prove: give it without the other options.")
     with proofs.Verifier(root, manner) as verifier:
+        if mutants:
+            sys.exit(0 if _survivors(verifier, names) else OURS)
         if not watch:
             sys.exit(0 if _verify(verifier, names) else 1)
         while True:
@@ -581,6 +592,21 @@ def _verify(verifier: Any, names: Iterable[str]) -> bool:
             click.echo(f"{mark} {name} {proof.kind:8} {proof.name:32} {points:>7} {proof.problem}")
         click.echo(f"{name}: {count} graded in {time.monotonic() - began:.1f} s")
     return good
+
+
+def _survivors(verifier: Any, names: Iterable[str]) -> bool:
+    """Show them; whether each mutant could be graded."""
+    graded = True
+    for name in names:
+        counts: dict[str, int] = {}
+        for mutant, fate in verifier.mutants(name):
+            counts[fate] = counts.get(fate, 0) + 1
+            graded = graded and fate != "not graded"
+            if fate != "told":
+                was, now = (" ".join(code.split()) for code in (mutant.was, mutant.now))
+                click.echo(f"{fate:10} {name}:{mutant.line}: {was} -> {now}")
+        click.echo(f"{name}: {sum(counts.values())} mutants, " + ", ".join(f"{n} {fate}" for fate, n in counts.items()))
+    return graded
 
 
 def _names(root: Path, wanted: tuple[str, ...]) -> list[str]:

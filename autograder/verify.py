@@ -9,11 +9,13 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
-from autograder import build, course, gpu, notebook, regrading
+from autograder import build, course, gpu, mutation, notebook, regrading
 from autograder.engines import Job, LocalPool, warm_zygote
 from autograder.judge import hold_session
+from autograder.mutation import Mutant
 from autograder.records import Assignment, Basis, Check, Entry, Grade, Mistake, Outcome, Status
 from autograder.sandbox import isolation
 from autograder.sandbox.spawn import Zygote
@@ -62,6 +64,18 @@ class _Proved:
     training: tuple[str, ...] | None
 
 
+class Fate(StrEnum):
+    """What becomes of a mutant. UNNOTICED: it loses no check.  UNNAMED: its wrong answers fit no known mistake.
+
+    TOLD: its student reads which mistake it is, or which line raised an error.
+    """
+
+    UNNOTICED = "unnoticed"
+    UNNAMED = "unnamed"
+    TOLD = "told"
+    UNGRADED = "not graded"
+
+
 class Verifier:
     """Verifies assignments, and does so again at little cost: it stays warm, and judges what a change can touch.
 
@@ -87,8 +101,28 @@ class Verifier:
         for number in range(self.manner.rounds):
             yield from self._round(course.load(self.root, name), number)
 
+    def mutants(self, name: str) -> Iterator[tuple[Mutant, Fate]]:
+        """Each small change of the solution and what becomes of it, as they come; checks that train are not judged.
+
+        Raises BrokenAssignment.
+        """
+        assignment = course.load(self.root, name)
+        build.build(assignment)
+        found = {f"mutant:{n}": each for n, each in enumerate(mutation.mutants(course.source(assignment)))}
+        with private_folder("mutants") as folder:
+            entries = {}
+            for id_, mutant in found.items():
+                path = folder / f"{id_.partition(':')[2]}.py"
+                path.write_text(mutant.source, encoding="utf-8")
+                entries[id_] = Entry(id_, id_, path, training=())
+            for id_, grade in self._judged(assignment, self._secret(0), list(entries.values()), entries, {}):
+                yield found[id_], _fate(grade)
+
+    def _secret(self, number: int) -> bytes:
+        return hashlib.sha256(b"%d:" % number + course.secret(self.root)).digest()
+
     def _round(self, assignment: Assignment, number: int) -> Iterator[Proof]:
-        secret = hashlib.sha256(b"%d:" % number + course.secret(self.root)).digest()
+        secret = self._secret(number)
         checks = _checks(assignment)
         lent = _lent(checks)
         basis = regrading.basis(assignment, secret)
@@ -232,6 +266,16 @@ def _prove(assignment: Assignment, grade: Grade, lent: Lent) -> Proof:
         return Proof(kind, name, grade, f"should pass what {name} is lent to, and loses{problem}" if problem else "")
     mistake = next(mistake for mistake in assignment.mistakes if mistake.id == name)
     return Proof(kind, name, grade, _misjudged(mistake, grade))
+
+
+def _fate(grade: Grade) -> Fate:
+    if grade.status is not Outcome.GRADED:
+        return Fate.UNGRADED
+    lost = [check for check in grade.checks if check.status is not Status.PASSED]
+    if not lost:
+        return Fate.UNNOTICED
+    unnamed = [check for check in lost if check.status is Status.FAILED and not check.misconception]
+    return Fate.UNNAMED if unnamed else Fate.TOLD
 
 
 def _misjudged(mistake: Mistake, grade: Grade) -> str:
