@@ -10,8 +10,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from autograder import build
-
 COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==", ast.Is: "is not",
     ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
@@ -33,9 +31,9 @@ class Mutant:
     source: str
 
 
-def mutants(source: str) -> list[Mutant]:
-    """One for each small change between the marks of a solution, from top to bottom; all of them compile."""
-    regions, text = build.regions(source), _Text(source)
+def mutants(source: str, regions: Sequence[range]) -> list[Mutant]:
+    """One for each small change in these ranges of lines, counted from 1, from top to bottom; all of them compile."""
+    text = _Text(source)
     found: dict[str, Mutant] = {}
     for node in _nodes(ast.parse(source)):
         if any(node.lineno in region and node.end_lineno in region for region in regions):

@@ -108,7 +108,8 @@ class Verifier:
         """
         assignment = course.load(self.root, name)
         build.build(assignment)
-        found = {f"mutant:{n}": each for n, each in enumerate(mutation.mutants(course.source(assignment)))}
+        source = course.source(assignment)
+        found = {f"mutant:{n}": each for n, each in enumerate(mutation.mutants(source, build.regions(source)))}
         with private_folder("mutants") as folder:
             entries = {}
             for id_, mutant in found.items():

@@ -10,7 +10,7 @@ import autograder
 ROOT = Path(autograder.__file__).parent
 LEVELS = [
     {"errors"},
-    {"records", "text"},
+    {"records", "text", "mutation"},
     {"course", "notebook", "adjustments", "policy", "pruning", "quarantine", "roster", "sandbox"},
     {"judge", "diagnosis", "feedback", "gpu", "scrutiny", "steps", "typeset", "public", "scratch"},
     {"precedents", "grader", "gradebook", "ledger", "engines", "regrading", "standing"},
